@@ -381,6 +381,13 @@ class ArchiveSettings:
     keep_h: int = knob(
         72, "How long finished files are kept. Longer needs more disk space.", 1, 8_760
     )
+    running_per_project: int = knob(
+        32,
+        "Archives of one project at a time on this server, so that others find room. All together"
+        " are limited by [egress] children_max.",
+        1,
+        1_024,
+    )
     min_free_mb: int = knob(
         2_048,
         "Free disk space below which no archive starts. Running ones stop below an eighth of it.",

@@ -25,8 +25,9 @@ from sfu.peer_transport import MediaPlaneSettings
 from signaling.addresses import ONLY_LOOPBACK, only_loopback, public_addresses
 from signaling.administration import DEVELOPMENT_FILE, NO_PROJECT, first_project, welcome
 from signaling.archives.files import ArchiveFiles
+from signaling.archives.parts import ArchiveParts, Links
 from signaling.archives.running import EgressOpener, archive_folder, open_egress, running_archives
-from signaling.archives.service import ArchiveParts, Archives, Links
+from signaling.archives.service import Archives
 from signaling.authenticator import Authenticator
 from signaling.callbacks.service import running_callbacks, target_policy
 from signaling.clock import Clock, SystemClock

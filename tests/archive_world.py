@@ -6,11 +6,16 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from config.settings import ArchiveSettings
 from signaling.archives.files import ArchiveFiles
-from signaling.archives.service import ArchiveParts, Archives, Links, WantedArchive
+from signaling.archives.house_keeping import HouseKeeping
+from signaling.archives.parts import ArchiveParts, Links
+from signaling.archives.service import Archives, WantedArchive
 from signaling.domain.archiving import ArchiveRecord, StreamMode
 from signaling.domain.effects import Notify
+from signaling.domain.errors import DomainError, ErrorCode
 from signaling.domain.projects import Project, new_project
 from signaling.domain.session_options import SessionRecord
 from signaling.metrics import Metrics
@@ -29,6 +34,10 @@ class FilesOnDisk(ArchiveFiles):
 
     def free_bytes(self) -> int:
         return self.free
+
+    async def ids(self) -> list[str]:
+        """The archives that have a folder here."""
+        return [folder.name for folder in self._root.glob("*/*") if folder.is_dir()]
 
 
 class ArchiveWorld:
@@ -59,21 +68,21 @@ class ArchiveWorld:
 
     def restart(self) -> None:
         """Another process: nothing of the earlier one is in memory."""
-        self.archives = Archives(
-            ArchiveParts(
-                store=self.store,
-                sessions=self.house.directory,
-                files=self.files,
-                egress=self.egress,
-                report_event=self._report,
-                metrics=self.metrics,
-                clock=self.house.time,
-                schedule=self.house.time.call_later,
-                settings=self.settings,
-                links=Links("http://node.test/"),
-                sleep=self._sleep,
-            )
+        parts = ArchiveParts(
+            store=self.store,
+            sessions=self.house.directory,
+            files=self.files,
+            egress=self.egress,
+            report_event=self._report,
+            metrics=self.metrics,
+            clock=self.house.time,
+            schedule=self.house.time.call_later,
+            settings=self.settings,
+            links=Links("http://node.test/"),
+            sleep=self._sleep,
         )
+        self.archives = Archives(parts)
+        self.keeping = HouseKeeping(parts, self.archives)
         self.runs.append(self.archives)
 
     async def _sleep(self, seconds: float) -> None:
@@ -124,3 +133,18 @@ class ArchiveWorld:
         """Status and reason of each callback, in order."""
         events = [notice.archive for notice in self.notices if notice.event == "archive"]
         return [(str(one["status"]), str(one["reason"])) for one in events]
+
+
+async def refused(call, code: ErrorCode) -> None:
+    with pytest.raises(DomainError) as failure:
+        await call
+    assert failure.value.code == code
+
+
+async def available(world):
+    await world.publisher()
+    record = await world.start()
+    world.job(record).record(1_000)
+    await world.archives.stop(world.project, record.id)
+    await world.over()
+    return await world.stored(record)

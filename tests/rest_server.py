@@ -13,7 +13,8 @@ from sfu.core_api import MediaKind
 from sfu.ids import ConnectionId, SubscriberId
 from sfu.media_view import EncodingView
 from signaling.archives.files import ArchiveFiles
-from signaling.archives.service import ArchiveParts, Archives, Links
+from signaling.archives.parts import ArchiveParts, Links
+from signaling.archives.service import Archives
 from signaling.authenticator import Authenticator
 from signaling.clock import SystemClock
 from signaling.domain.errors import ErrorCode, NotFound

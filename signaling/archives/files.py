@@ -3,13 +3,17 @@
 import asyncio
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from signaling.domain.archive_links import FILE_NAME
 from signaling.domain.archiving import ArchiveRecord
+from signaling.domain.projects import is_api_key
 
 _ONLY_OWNER = 0o700
+OWN_FILES = (FILE_NAME, "journal.jsonl", "result.json")
+"""One of them is in every folder that a recording process has begun."""
 
 
 class ArchiveFiles:
@@ -48,20 +52,29 @@ class ArchiveFiles:
     async def delete(self, record: ArchiveRecord) -> None:
         await asyncio.to_thread(shutil.rmtree, self.folder(record), ignore_errors=True)
 
-    async def ids(self) -> list[str]:
-        """The archives that have a folder here."""
-        return await asyncio.to_thread(lambda: [folder.name for folder in self._folders()])
+    async def untouched_since(self, unix_s: float) -> list[Path]:
+        """The folders of archives here that nothing was written to since then."""
+        return await asyncio.to_thread(lambda: list(self._untouched_since(unix_s)))
 
-    async def delete_stray(self, archive_id: str) -> None:
+    async def delete_stray(self, folder: Path) -> None:
         """Deletes the folder of an archive that has no record any more."""
-        await asyncio.to_thread(self._delete_stray, archive_id)
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
-    def _delete_stray(self, archive_id: str) -> None:
-        for folder in list(self._folders()):
-            if folder.name == archive_id:
-                shutil.rmtree(folder, ignore_errors=True)
-
-    def _folders(self) -> Iterator[Path]:
+    def _untouched_since(self, unix_s: float) -> Iterator[Path]:
+        """The operator may have put other things beside them: only what looks like ours in every
+        way is."""
         for project in self._root.glob("*"):
-            if project.is_dir():
-                yield from (folder for folder in project.glob("*") if folder.is_dir())
+            if not is_api_key(project.name) or project.is_symlink():
+                continue
+            for folder in project.glob("*"):
+                if _is_archive(folder) and folder.stat().st_mtime < unix_s:
+                    yield folder
+
+
+def _is_archive(folder: Path) -> bool:
+    try:
+        named = str(uuid.UUID(folder.name)) == folder.name
+    except ValueError:
+        return False
+    is_folder = named and folder.is_dir() and not folder.is_symlink()
+    return is_folder and any((folder / name).is_file() for name in OWN_FILES)

@@ -8,7 +8,9 @@ from pathlib import Path
 from config.settings import Settings
 from sfu.egress.jobs import Egress
 from sfu.egress.supervisor import Supervisor
-from signaling.archives.service import ArchiveParts, Archives
+from signaling.archives.house_keeping import HouseKeeping
+from signaling.archives.parts import ArchiveParts
+from signaling.archives.service import Archives
 
 _CLOSE_S = 0.5
 """For archives that `Archives.close` did not see finished; they are finished without the server."""
@@ -34,7 +36,7 @@ async def running_archives(parts: ArchiveParts) -> AsyncIterator[Archives]:
     archives = Archives(parts)
     if parts.egress is not None:
         parts.metrics.watch_egress(parts.egress.counters)
-    keeping_house = asyncio.create_task(archives.run())
+    keeping_house = asyncio.create_task(HouseKeeping(parts, archives).run())
     try:
         yield archives
     finally:

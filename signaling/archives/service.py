@@ -7,27 +7,21 @@ reported at once and stored in order behind the earlier ones.
 """
 
 import asyncio
-import contextlib
-import itertools
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 
-from config.settings import ArchiveSettings
-from sfu.egress.jobs import ArchiveJob, Egress, EgressError, Finished
+from sfu.egress.jobs import EgressError
 from sfu.ids import StreamId, short
 from sfu.media_plane import MediaError
-from signaling.archives.files import ArchiveFiles
+from signaling.archives.parts import ArchiveParts
 from signaling.archives.recording import (
     RecordedSession,
     Recording,
     RecordingTools,
-    finished_record,
 )
-from signaling.clock import Clock
 from signaling.domain.announcing import has_announced_connections
 from signaling.domain.archive_links import link_path
 from signaling.domain.archived_streams import Selection
@@ -50,20 +44,14 @@ from signaling.domain.errors import (
 )
 from signaling.domain.projects import Project
 from signaling.domain.session_options import SessionRecord
-from signaling.metrics import Metrics
-from signaling.sessions.context import ReportEvent, Schedule
-from signaling.storage.base import Store
 
 log = structlog.get_logger(__name__)
 
 FEATURE = "archive"
-_KEEP_HOUSE_S = 60.0
-_STRAYS_EVERY = 60
-"""Turns of house-keeping; each folder costs a query."""
+MAX_OF_SESSION = 10
+"""Archives of a session at a time, each with its own tag: its media is copied for each of them."""
 _RETRY_S = 1.0
 _LAST_WRITES_S = 1.0
-_HOPE_MS = 24 * 3_600_000
-"""How long an archive waits for room on the disk."""
 _MB = 1_000_000
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -77,36 +65,6 @@ class WantedArchive:
     has_audio: bool
     has_video: bool
     tag: str
-
-
-@dataclass(slots=True)
-class Links:
-    """What links begin with; unless it is set, the server knows it when it listens."""
-
-    base_url: str = ""
-
-
-class RecordedSessions(Protocol):
-    """The sessions with clients in them."""
-
-    def find(self, session: str) -> RecordedSession | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class ArchiveParts:
-    """`egress` is None if this installation cannot record."""
-
-    store: Store
-    sessions: RecordedSessions
-    files: ArchiveFiles
-    egress: Egress | None
-    report_event: ReportEvent
-    metrics: Metrics
-    clock: Clock
-    schedule: Schedule
-    settings: ArchiveSettings
-    links: Links
-    sleep: Sleep = asyncio.sleep
 
 
 class Archives:
@@ -161,7 +119,7 @@ class Archives:
     def _new_record(
         self, project: Project, session: SessionRecord, wanted: WantedArchive
     ) -> ArchiveRecord:
-        now_ms = self._unix_ms()
+        now_ms = self._parts.unix_ms()
         return ArchiveRecord(
             id=str(uuid.uuid4()),
             project_id=project.api_key,
@@ -178,16 +136,29 @@ class Archives:
     def _begin(self, project: Project, session: SessionRecord, record: ArchiveRecord) -> None:
         """Nothing is awaited from here on: a client that leaves meets a recording archive."""
         egress = self._parts.egress
-        if egress is None or self.free_bytes() < self._parts.settings.min_free_mb * _MB:
+        if egress is None or not self._has_room(record):
             raise Unavailable(ErrorCode.NO_CAPACITY)
         recording = Recording(record, session, self._occupied(session), self, self._tools)
         self._recordings[record.id], self._projects[record.id] = recording, project
         try:
-            recording.begin(egress, self._job(record))
+            recording.begin(egress, self._parts.job(record))
         except (MediaError, EgressError) as refused:
             del self._recordings[record.id], self._projects[record.id]
             raise _refusal(refused) from refused
         self._count_start()
+
+    def _has_room(self, record: ArchiveRecord) -> bool:
+        """On the disk, and beside the other archives of its session and project: nobody takes all
+        places."""
+        settings = self._parts.settings
+        running = [recording.record for recording in self._recordings.values()]
+        of_session = sum(one.session_id == record.session_id for one in running)
+        of_project = sum(one.project_id == record.project_id for one in running)
+        return (
+            self.free_bytes() >= settings.min_free_mb * _MB
+            and of_session < MAX_OF_SESSION
+            and of_project < settings.running_per_project
+        )
 
     async def _stopped_are_stored(self, session: SessionRecord) -> None:
         """An archive that has just stopped must not be in the way of the next one."""
@@ -197,8 +168,10 @@ class Archives:
                 await self._written(record.id)
 
     async def _undo(self, record: ArchiveRecord) -> None:
-        with contextlib.suppress(Unavailable):
+        try:
             await self._store.remove_archive(record.id)
+        except Unavailable:
+            return  # with its folder the record is found and ended by `recover`
         await self._parts.files.delete(record)
 
     async def show(self, project: Project, archive_id: str) -> ArchiveRecord:
@@ -236,7 +209,7 @@ class Archives:
     async def delete(self, project: Project, archive_id: str) -> ArchiveRecord:
         """Errors: `archive_not_found`, `archive_not_deletable`."""
         record = await self.show(project, archive_id)
-        step(record, ArchiveEvent.DELETE, self._unix_ms())
+        step(record, ArchiveEvent.DELETE, self._parts.unix_ms())
         await self._written(archive_id)
         await self._parts.files.delete(record)
         await self._store.remove_archive(record.id)
@@ -294,7 +267,7 @@ class Archives:
 
     def on_changed(self, recording: Recording) -> None:
         record = recording.record
-        self._notify(recording.owner, record, self._projects[record.id])
+        self.notify(recording.owner, record, self._projects[record.id])
         self._store_later(record)
 
     def on_over(self, recording: Recording, *, delete_files: bool) -> None:
@@ -313,7 +286,7 @@ class Archives:
         self._projects.pop(record.id, None)
         self._over.set()
 
-    def _notify(self, owner: SessionRecord, record: ArchiveRecord, project: Project) -> None:
+    def notify(self, owner: SessionRecord, record: ArchiveRecord, project: Project) -> None:
         details = archive_details(record, self.link(project, record))
         self._parts.report_event(owner, Notify("archive", record.id, archive=details))
 
@@ -325,103 +298,31 @@ class Archives:
         """Stores a record behind its earlier versions, however long the storage is away."""
         if before is not None:
             await asyncio.wait({before})
-        while True:
-            try:
-                await self._store.change_archive(record)
-                break
-            except Unavailable:
-                await self._parts.sleep(_RETRY_S)
-        if self._writes.get(record.id) is asyncio.current_task():
-            del self._writes[record.id]
+        try:
+            while True:
+                try:
+                    await self._store.change_archive(record)
+                    break
+                except Unavailable:
+                    await self._parts.sleep(_RETRY_S)
+        except Exception:
+            log.exception("the state of an archive is not stored", archive=short(record.id))
+        finally:
+            # Whoever waits for the last write must not wait for one that is over.
+            if self._writes.get(record.id) is asyncio.current_task():
+                del self._writes[record.id]
 
     async def _written(self, archive_id: str) -> None:
         """Returns when what is known of the archive is stored."""
         while (last := self._writes.get(archive_id)) is not None:
             await asyncio.wait({last})
 
-    # --- what keeps house -------------------------------------------------------------------
+    # --- what house-keeping asks ------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Finishes what an earlier run or a full disk left, and deletes what was kept long enough.
-        Runs until it is cancelled."""
-        for turn in itertools.count():
-            await self._try("recovering archives", self.recover)
-            await self._try("expiring archives", self.expire)
-            if turn % _STRAYS_EVERY == 0:
-                await self._try("deleting strays", self.delete_strays)
-            await self._parts.sleep(_KEEP_HOUSE_S)
+    def running(self) -> list[Recording]:
+        return list(self._recordings.values())
 
-    @staticmethod
-    async def _try(what: str, work: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await work()
-        except Unavailable:
-            log.warning("the storage does not answer", while_=what)
-        except Exception:
-            log.exception("archives: a fault", while_=what)
-
-    async def recover(self) -> None:
-        """Finishes the archives in this node's folders that nothing records."""
-        for record in await self._store.unfinished_archives():
-            if self._is_in_use(record.id) or not await self._parts.files.exist(record):
-                continue
-            owner, project = await self._owners(record)
-            if owner is not None and project is not None:
-                await self._recover(owner, project, record)
-
-    async def _recover(self, owner: SessionRecord, project: Project, record: ArchiveRecord) -> None:
-        stopped = await self._changed(owner, project, record, ArchiveEvent.CHILD_LOST)
-        if self._parts.egress is None:
-            log.warning("an archive waits for what can finish it", archive=short(record.id))
-            return
-        result: Finished | None = None
-        try:
-            result = await self._parts.egress.recover(self._job(stopped))
-        except EgressError as failure:
-            log.warning("an archive waits", archive=short(record.id), code=failure.code)
-            if self._unix_ms() - stopped.updated_ms < _HOPE_MS:
-                return
-        if result is None:
-            lost = await self._changed(owner, project, stopped, ArchiveEvent.FILE_LOST)
-            await self._parts.files.delete(lost)
-            return
-        kept_ms = self._parts.settings.keep_h * 3_600_000
-        finished = finished_record(stopped, result, self._unix_ms() + kept_ms)
-        await self._changed(owner, project, finished, ArchiveEvent.FILE_DONE)
-
-    async def _owners(self, record: ArchiveRecord) -> tuple[SessionRecord | None, Project | None]:
-        store = self._parts.store
-        owner = await store.session(record.session_id)
-        return owner, await store.project_named(record.project_id)
-
-    async def _changed(
-        self, owner: SessionRecord, project: Project, record: ArchiveRecord, event: ArchiveEvent
-    ) -> ArchiveRecord:
-        """The record after an event that nobody waits for, stored and reported."""
-        changed, _ = step(record, event, self._unix_ms())
-        if changed is not record:
-            await self._store.change_archive(changed)
-            self._notify(owner, changed, project)
-        return changed
-
-    async def expire(self) -> None:
-        """Deletes the files that were kept long enough."""
-        for record in await self._store.archives_kept_until(self._unix_ms()):
-            if not await self._parts.files.exist(record):
-                continue  # another node's
-            owner, project = await self._owners(record)
-            if owner is not None and project is not None:
-                await self._changed(owner, project, record, ArchiveEvent.KEPT_LONG)
-                await self._parts.files.delete(record)
-
-    async def delete_strays(self) -> None:
-        """Deletes folders whose records are gone, as after the removal of a project."""
-        for name in await self._parts.files.ids():
-            known = self._is_in_use(name) or await self._store.archive(name) is not None
-            if not known and not self._is_in_use(name):
-                await self._parts.files.delete_stray(name)
-
-    def _is_in_use(self, archive_id: str) -> bool:
+    def is_in_use(self, archive_id: str) -> bool:
         return archive_id in self._starting or archive_id in self._recordings
 
     async def close(self, within_s: float) -> None:
@@ -443,16 +344,6 @@ class Archives:
 
     # --- helpers ----------------------------------------------------------------------------
 
-    def _job(self, record: ArchiveRecord) -> ArchiveJob:
-        return ArchiveJob(
-            archive=record.id,
-            folder=self._parts.files.folder(record),
-            session=record.session_id,
-            name=record.name,
-            created_unix_ms=record.created_ms,
-            hold_ms=self._parts.settings.hold_ms,
-        )
-
     def _count_start(self) -> None:
         self._parts.metrics.egress_starts.labels(FEATURE).inc()
         self._parts.metrics.egress_running.labels(FEATURE).inc()
@@ -463,9 +354,6 @@ class Archives:
         metrics.egress_output_bytes.labels(FEATURE).inc(record.size_bytes)
         if record.status is ArchiveStatus.FAILED:
             metrics.egress_failures.labels(FEATURE, record.reason or "none").inc()
-
-    def _unix_ms(self) -> int:
-        return int(self._parts.clock.unix_s() * 1000)
 
 
 def _refusal(refused: MediaError | EgressError) -> DomainError:

@@ -8,35 +8,23 @@ import pytest
 from config.settings import ArchiveSettings
 from sfu.core_api import Direction, MediaKind
 from sfu.ids import StreamId
+from signaling.archives.service import MAX_OF_SESSION
 from signaling.domain.archived_streams import Selection
 from signaling.domain.archiving import ArchiveStatus, StreamMode
 from signaling.domain.commands import SetLayoutClasses
-from signaling.domain.errors import DomainError, ErrorCode, Unavailable
+from signaling.domain.errors import ErrorCode
 from signaling.protocol import messages as m
 from signaling.storage.sqlite import open_sqlite
-from tests.archive_world import ArchiveWorld
+from tests.archive_world import ArchiveWorld, available, refused
 from tests.conversation import settle
 
 S = ArchiveStatus
 USER = "user initiated"
 
 
-@pytest.fixture
-async def world(tmp_path):
-    made = ArchiveWorld(await open_sqlite(tmp_path / "data"), tmp_path)
-    yield await made.prepare()
-    await made.close()
-
-
 def held(world):
     """The streams in the tap, with their kinds."""
     return {name: stream.kinds for name, stream in world.tap.streams.items()}
-
-
-async def refused(call, code: ErrorCode) -> None:
-    with pytest.raises(DomainError) as failure:
-        await call
-    assert failure.value.code == code
 
 
 async def test_an_archive_records_stops_and_becomes_available(world):
@@ -275,35 +263,6 @@ async def test_a_job_that_gave_up_but_saved_its_file_is_available(world):
     ]
 
 
-async def test_a_file_without_room_is_finished_when_there_is_room(world):
-    await world.publisher()
-    record = await world.start()
-    world.job(record).record(1_000)
-    world.job(record).fails_with = "disk_full"
-    await world.archives.stop(world.project, record.id)
-    await world.over()
-    assert (await world.stored(record)).status is S.STOPPED
-    world.egress.refuses_recovery = "disk_full"
-    await world.archives.recover()
-    assert (await world.stored(record)).status is S.STOPPED
-    world.egress.refuses_recovery, world.egress.left[record.id] = None, 1_000
-    await world.archives.recover()
-    assert (await world.stored(record)).status is S.AVAILABLE
-    assert [status for status, _ in world.statuses()] == ["started", "stopped", "available"]
-
-
-async def test_a_file_that_never_finds_room_is_given_up_after_a_day(world):
-    await world.publisher()
-    record = await world.start()
-    world.job(record).fail("storage")
-    await world.over()
-    world.egress.refuses_recovery = "storage"
-    world.house.time.advance(25 * 3600)
-    await world.archives.recover()
-    assert (await world.stored(record)).status is S.FAILED
-    assert await world.files.ids() == []
-
-
 async def test_a_publisher_whose_network_is_lost_leaves_the_archive_running(world):
     ann, _ = await world.publisher()
     record = await world.start()
@@ -323,65 +282,6 @@ async def test_a_tap_that_the_core_closes_ends_the_archive(world):
         ("stopped", "Internal server failure"),
         ("available", "Internal server failure"),
     ]
-
-
-async def test_a_killed_servers_archives_are_finished_at_the_next_start(world):
-    await world.publisher()
-    with_media, empty = await world.start(), await world.start(tag="empty")
-    await asyncio.gather(world.stored(with_media), world.stored(empty))
-    world.notices.clear()
-    world.egress.left[with_media.id] = 30_000
-    world.restart()
-    await world.archives.recover()
-    assert (await world.stored(with_media)).recorded_ms == 30_000
-    assert await world.files.ids() == [with_media.id]
-    assert sorted(world.statuses()) == sorted(
-        [
-            ("stopped", "Internal server failure"),
-            ("available", "Internal server failure"),
-            ("stopped", "Internal server failure"),
-            ("failed", "Internal server failure"),
-        ]
-    )
-    world.notices.clear()
-    await world.archives.recover()
-    assert world.notices == []
-
-
-async def test_another_nodes_archives_are_left_alone(world, tmp_path):
-    await world.publisher()
-    record = await world.start()
-    await world.stored(record)
-    world.files._root = tmp_path / "of another node"
-    world.restart()
-    await world.archives.recover()
-    await world.archives.expire()
-    await world.archives.delete_strays()
-    assert (await world.store.archives.archive(record.id)).status is S.STARTED
-    await refused(world.archives.stop(world.project, record.id), ErrorCode.ARCHIVE_NOT_RECORDING)
-
-
-async def test_a_file_is_kept_so_long_and_then_expires(world):
-    record = await available(world)
-    world.house.time.advance(72 * 3600 - 60)
-    await world.archives.expire()
-    assert (await world.shown(record)).status is S.AVAILABLE
-    world.house.time.advance(61)
-    await world.archives.expire()
-    expired = await world.shown(record)
-    assert expired.status is S.EXPIRED
-    assert world.archives.link(world.project, expired) is None
-    assert world.statuses()[-1] == ("expired", USER)
-    assert await world.files.ids() == []
-
-
-async def available(world):
-    await world.publisher()
-    record = await world.start()
-    world.job(record).record(1_000)
-    await world.archives.stop(world.project, record.id)
-    await world.over()
-    return await world.stored(record)
 
 
 async def test_what_is_finished_can_be_deleted_and_nothing_else(world):
@@ -410,12 +310,37 @@ async def test_another_project_has_no_archive_of_this_one(world):
     assert await world.archives.page(stranger, None, 0, 10) == (0, ())
 
 
-async def test_folders_without_a_record_are_deleted(world):
-    record = await available(world)
-    stray = replace(record, id="stray")
-    await world.files.make(stray)
-    await world.archives.delete_strays()
-    assert await world.files.ids() == [record.id]
+async def test_a_state_that_cannot_be_stored_keeps_nobody_waiting(world, monkeypatch):
+    await world.publisher()
+    record = await world.start()
+    await world.stored(record)
+
+    async def broken(_record):
+        raise OverflowError
+
+    monkeypatch.setattr(world.archives._store, "change_archive", broken)
+    async with asyncio.timeout(5):
+        await world.archives.stop(world.project, record.id)
+        await world.over()
+
+
+async def test_nobody_takes_the_places_of_all(world):
+    await world.publisher()
+    for number in range(MAX_OF_SESSION):
+        await world.start(tag=str(number))
+    await refused(world.start(tag="one more"), ErrorCode.NO_CAPACITY)
+    assert len(await world.files.ids()) == MAX_OF_SESSION
+
+
+async def test_a_project_has_so_many_archives_at_a_time(tmp_path):
+    world = ArchiveWorld(await open_sqlite(tmp_path / "data"), tmp_path, running_per_project=3)
+    await (await world.prepare()).publisher()
+    first, *_ = [await world.start(tag=str(number)) for number in range(3)]
+    await refused(world.start(tag="one more"), ErrorCode.NO_CAPACITY)
+    await world.archives.stop(world.project, first.id)
+    await world.over()
+    await world.start(tag="one more")
+    await world.close()
 
 
 async def test_a_shutdown_finishes_the_files_that_can_be_finished_in_time(world):
@@ -442,22 +367,3 @@ async def test_archives_are_counted(world):
     assert 'sealroute_egress_starts_total{feature="archive"} 1.0' in text
     assert 'sealroute_egress_running{feature="archive"} 0.0' in text
     assert 'sealroute_egress_output_bytes_total{feature="archive"} 1002.0' in text
-
-
-async def test_house_is_kept_whatever_fails_until_it_is_cancelled(world, monkeypatch):
-    record = await available(world)
-    world.house.time.advance(73 * 3600)
-    turns, enough = [], asyncio.Event()
-
-    async def fail() -> None:
-        turns.append("recover")
-        if len(turns) == 3:
-            enough.set()
-        raise Unavailable(ErrorCode.STORAGE_UNAVAILABLE)
-
-    monkeypatch.setattr(world.archives, "recover", fail)
-    running = asyncio.create_task(world.archives.run())
-    await enough.wait()
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    assert (await world.shown(record)).status is S.EXPIRED

@@ -48,7 +48,7 @@ async def available(site) -> dict[str, object]:
 async def test_a_started_archive_is_answered_as_the_sdks_read_it(site):
     status, made = await start(site, name="n", multiArchiveTag="t")
     assert status == 200
-    now_ms = site.world.archives._unix_ms()
+    now_ms = site.world.archives._parts.unix_ms()
     assert made == {
         "id": made["id"],
         "status": "started",

@@ -1,0 +1,61 @@
+"""What the archives of a node work with."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from config.settings import ArchiveSettings
+from sfu.egress.jobs import ArchiveJob, Egress
+from signaling.archives.files import ArchiveFiles
+from signaling.archives.recording import RecordedSession
+from signaling.clock import Clock
+from signaling.domain.archiving import ArchiveRecord
+from signaling.metrics import Metrics
+from signaling.sessions.context import ReportEvent, Schedule
+from signaling.storage.base import Store
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Links:
+    """What links begin with; unless it is set, the server knows it when it listens."""
+
+    base_url: str = ""
+
+
+class RecordedSessions(Protocol):
+    """The sessions with clients in them."""
+
+    def find(self, session: str) -> RecordedSession | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveParts:
+    """`egress` is None if this installation cannot record."""
+
+    store: Store
+    sessions: RecordedSessions
+    files: ArchiveFiles
+    egress: Egress | None
+    report_event: ReportEvent
+    metrics: Metrics
+    clock: Clock
+    schedule: Schedule
+    settings: ArchiveSettings
+    links: Links
+    sleep: Sleep = asyncio.sleep
+
+    def job(self, record: ArchiveRecord) -> ArchiveJob:
+        return ArchiveJob(
+            archive=record.id,
+            folder=self.files.folder(record),
+            session=record.session_id,
+            name=record.name,
+            created_unix_ms=record.created_ms,
+            hold_ms=self.settings.hold_ms,
+        )
+
+    def unix_ms(self) -> int:
+        return int(self.clock.unix_s() * 1000)

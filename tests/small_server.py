@@ -215,6 +215,7 @@ def short_film(folder: Path) -> Path:
     path = folder / "short.webm"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("vp8", rate=30, width=320, height=240, pix_fmt="yuv420p")
+        stream.codec_context.thread_count = 1
         for number in range(15):
             frame = draw_pattern(number, 320, 240)
             frame.pts, frame.time_base = number, Fraction(1, 30)

@@ -127,6 +127,7 @@ def write_clip(path, images: int) -> None:
     with av.open(str(path), "w") as container:
         video = container.add_stream("libvpx", rate=30)
         video.width, video.height, video.pix_fmt = 320, 240, "yuv420p"
+        video.codec_context.thread_count = 1
         audio = container.add_stream("libopus", rate=48_000, layout="mono")
         for index in range(images):
             frame = draw_pattern(index, 320, 240)

@@ -25,6 +25,7 @@ def video(codec: str, frames: int, size: tuple[int, int] = (64, 48), every: int 
     """(key, data) of each frame; every tenth is a key frame."""
     encoder = av.CodecContext.create(ENCODERS[codec], "w")
     encoder.width, encoder.height = size
+    encoder.thread_count = 1  # threads of libvpx wait for each other in a loop that takes a core
     encoder.pix_fmt, encoder.time_base, encoder.framerate = "yuv420p", US, 30
     encoder.gop_size, encoder.options = every, OPTIONS[codec]
     packets = []

@@ -91,6 +91,7 @@ def muxed_video(encoder: str, options: dict[str, str]) -> Iterator[Payloads]:
         stream = output.add_stream(encoder, rate=30, options=options)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.codec_context.thread_count = 1
         for index in range(FRAMES):
             output.mux(stream.encode(image(index)))
         output.mux(stream.encode(None))

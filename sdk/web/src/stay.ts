@@ -69,7 +69,7 @@ export class Stay {
     globalThis.addEventListener?.('pagehide', leave);
     const stopWatchingNetwork = watchNetwork({
       onBack: () => this.onNetworkBack(),
-      onChange: () => this.doubt(),
+      onChange: () => this.onNetworkChanged(),
     });
     this.stopWatching = (): void => {
       globalThis.removeEventListener?.('pagehide', leave);
@@ -123,6 +123,11 @@ export class Stay {
   /** The network has changed or seems dead. */
   doubt(): void {
     this.channel.check();
+    this.room?.hurry();
+  }
+
+  private onNetworkChanged(): void {
+    this.channel.onNetworkChanged();
     this.room?.hurry();
   }
 

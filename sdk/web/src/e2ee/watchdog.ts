@@ -83,7 +83,8 @@ export class Watchdog {
       this.closeDownlink(connection);
     } else if (!this.isJudging) {
       this.isJudging = true;
-      this.judge(connection, await this.countedOf(connection, sent, received))
+      this.countedOf(connection, sent, received)
+        .then((looked) => this.judge(connection, looked))
         .catch(this.onFault)
         .finally(() => {
           this.isJudging = false;

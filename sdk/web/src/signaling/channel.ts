@@ -138,8 +138,15 @@ export class SignalingChannel {
     this.ask(MAX_CHECKS);
   }
 
+  /** The network has changed: that attempts failed before says nothing of the next one. */
+  onNetworkChanged(): void {
+    this.attempt = 0;
+    this.check();
+  }
+
   /** The network was gone, and sockets do not outlive that: tries at once to resume. */
   renew(): void {
+    this.attempt = 0;
     if (this.state === 'open') this.abandonSocket();
     if (this.state === 'lost') this.retryNow?.();
   }
@@ -401,13 +408,9 @@ export class SignalingChannel {
     });
   }
 
-  /**
-   * A dead network does not even close: the socket is given up without waiting for it. It took
-   * its time to find that out, so the next attempt comes soon, however often that happens.
-   */
+  /** A dead network does not even close: the socket is given up without waiting for it. */
   private abandonSocket(): void {
     const { socket } = this;
-    this.attempt = 0;
     this.onSocketClosed();
     this.wasSilent = true;
     socket?.close();

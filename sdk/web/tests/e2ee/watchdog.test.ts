@@ -28,6 +28,8 @@ class Stage {
   ssrc = 1;
   stray: Row[] = [];
   stalls = 0;
+  /** So many lines cannot be asked. */
+  refusals = 0;
   isAttached = true;
   /** How long the worker takes to answer; `undefined`: forever. */
   answersAfterMs: number | undefined = 0;
@@ -43,6 +45,10 @@ class Stage {
     const ofLine = (row: () => Row): { getStats: () => Promise<Map<string, Row>> } => ({
       getStats: () => {
         this.asked.lines += 1;
+        if (this.refusals > 0) {
+          this.refusals -= 1;
+          return Promise.reject(new Error('no statistics'));
+        }
         return report([row()]);
       },
     });
@@ -223,6 +229,16 @@ describe('the watchdog of what is received', () => {
       await stage.hear(1_200, (bytes) => bytes * 0.9);
       assert.equal(stage.isDownlinkClosed, true);
     }
+  });
+
+  test('goes on to judge after a browser that could not say what it counted', async () => {
+    const stage = new Stage('video', false);
+    stage.refusals = 3;
+    await stage.hear(3_000);
+    assert.equal(stage.isDownlinkClosed, false);
+    assert.equal(stage.faults.length, 1);
+    await stage.hear(1_200, (bytes) => bytes * 0.9);
+    assert.equal(stage.isDownlinkClosed, true);
   });
 
   test('closes one of which all goes around it from the start', async () => {

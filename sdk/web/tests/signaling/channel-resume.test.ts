@@ -103,7 +103,7 @@ describe('the signaling channel, when its socket is lost,', () => {
     for (let change = 0; change < 10; change += 1) {
       await harness.clock.advance(5_000);
       const count = harness.sockets.length;
-      harness.channel.check();
+      harness.channel.onNetworkChanged();
       await harness.clock.advance(1_000);
       assert.equal(harness.events.at(-1), 'lost');
       await harness.clock.advance(200);
@@ -111,6 +111,19 @@ describe('the signaling channel, when its socket is lost,', () => {
       await harness.accept(true);
       assert.equal(harness.events.at(-1), 'resumed after silence');
     }
+  });
+
+  test('a server that leaves every question unanswered is asked ever more seldom', async () => {
+    const harness = await new Harness().connected();
+    for (let passed = 0; passed < 60_000; passed += 100) {
+      await harness.clock.advance(100);
+      if (harness.socket.isClosed) continue;
+      if (harness.events.at(-1) === 'lost') await harness.accept(true);
+      // Its media pauses again and again.
+      harness.channel.check();
+    }
+    assert.ok(harness.sockets.length < 20, `${harness.sockets.length} WebSockets in a minute`);
+    assert.ok(harness.channel.isOpen);
   });
 
   test('a network that is back is followed without a wait for the socket of the one before', async () => {

@@ -13,31 +13,37 @@ MAX_LINE_BYTES = 4_194_304
 """A job's line lists its streams; 1,000 with connection data of 1 KB are 1.3 MB."""
 
 
-Count = Annotated[int, Meta(ge=0)]
+MAX_NUMBER = 2**53
+"""Counts, sizes and times end far below; storage and JSON hold all of these."""
+
+Count = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
+Time = Annotated[int, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
+"""Packets may be a little older than the archive that they begin."""
+Text = Annotated[str, Meta(max_length=4_096)]
 
 
 class JobLine(Struct, tag_field="line", tag="job", frozen=True):
     """The whole state of a job as it is now. A restarted child needs no history."""
 
-    archive: str
-    folder: str
-    session: str
-    name: str
-    created_unix_ms: int
-    origin_us: int  # CLOCK_MONOTONIC at created_unix_ms
-    hold_ms: int
+    archive: Text
+    folder: Text
+    session: Text
+    name: Text
+    created_unix_ms: Count
+    origin_us: Time  # CLOCK_MONOTONIC at created_unix_ms
+    hold_ms: Count
     recover: bool = False
-    paused_at_us: int | None = None
+    paused_at_us: Time | None = None
     streams: list[dict[str, Any]] | None = None
 
 
 class RecordLine(Struct, tag_field="line", tag="record", frozen=True):
     on: bool
-    at_us: int
+    at_us: Time
 
 
 class FinishLine(Struct, tag_field="line", tag="finish", frozen=True):
-    reason: str
+    reason: Text
 
 
 class ReadyLine(Struct, tag_field="line", tag="ready", frozen=True):
@@ -45,7 +51,7 @@ class ReadyLine(Struct, tag_field="line", tag="ready", frozen=True):
 
 
 class RecordingLine(Struct, tag_field="line", tag="recording", frozen=True):
-    from_us: int
+    from_us: Time
 
 
 IgnoredReason = Literal[
@@ -84,12 +90,12 @@ Up = ReadyLine | RecordingLine | ProgressLine | DoneLine | FailedLine
 
 
 class _DownEnvelope(Struct, frozen=True):
-    n: int
+    n: Count
     body: Down
 
 
 class _UpEnvelope(Struct, frozen=True):
-    n: int
+    n: Count
     body: Up
 
 

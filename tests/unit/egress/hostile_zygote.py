@@ -14,6 +14,8 @@ ANSWERS = {
     "a line of the server": b'{"n":1,"body":{"line":"finish","reason":"x"}}\n',
     "values that are none": b'{"n":1,"body":{"line":"done","size_bytes":-1,"sha256":"../../x",'
     b'"recorded_ms":1}}\n',
+    "a size that no storage holds": b'{"n":1,"body":{"line":"progress","recorded_ms":1,'
+    b'"size_bytes":1%s}}\n' % (b"0" * 40),
     "a flood": b"",
     "deep": b"[" * 60_000 + b"\n",
 }

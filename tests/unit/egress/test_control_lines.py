@@ -1,5 +1,7 @@
+import json
 import socket
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,12 +18,32 @@ from sfu.egress.control import (
     LineWriter,
     ProgressLine,
     ReadyLine,
+    RecordingLine,
     RecordLine,
+    Up,
     UpReader,
 )
 from sfu.egress.deaths import Deaths
 
-JOB = JobLine("a", "/f", "s", "n", 1, 2, 3, streams=[{"stream": "x"}])
+JOB = JobLine("a", "/f", "s", "n", 1, 2, 3, paused_at_us=4, streams=[{"stream": "x"}])
+SAMPLES = {
+    type(line): line
+    for line in (
+        JOB,
+        RecordLine(on=True, at_us=1),
+        FinishLine("user initiated"),
+        ReadyLine(),
+        RecordingLine(-5),
+        ProgressLine(1, 2, {"paused": 3}),
+        DoneLine(1, "0" * 64, 1),
+        FailedLine("storage", "text"),
+    )
+}
+TOO_MUCH = {
+    int: (str(2**53 + 1), str(2**63), "1" + "0" * 40, str(-(2**63))),
+    str: (f'"{"x" * 5_000}"',),
+    dict: (f'{{"paused": {2**63}}}', '{"paused": 1' + "0" * 40 + "}"),
+}
 
 
 @pytest.fixture
@@ -122,11 +144,39 @@ def test_no_bytes_are_another_error(line):
         FailedLine("other", "text"),
         FailedLine("storage", "x" * 1_000),
         ProgressLine(-1, 0),
+        DoneLine(2**63, "0" * 64, 1),
+        DoneLine(1, "0" * 64, 2**63),
+        ProgressLine(2**63, 0),
+        ProgressLine(0, 2**63),
+        ProgressLine(0, 0, {"paused": 2**63}),
+        RecordingLine(2**63),
+        RecordingLine(-(2**63)),
     ],
 )
 def test_values_that_no_child_has_are_refused(line):
     with pytest.raises(LineError):
         UpReader().decode(LineWriter().encode(line))
+
+
+@pytest.mark.parametrize("kind", list(SAMPLES), ids=lambda kind: kind.__name__)
+def test_no_number_and_no_text_of_a_line_is_without_a_bound(kind):
+    """A number that storage cannot hold would be the fault of the process that reads it."""
+    line = SAMPLES[kind]
+    reader = UpReader if isinstance(line, Up) else DownReader
+    assert reader().decode(LineWriter().encode(line)) == line
+    for name, value in msgspec.structs.asdict(line).items():
+        for wrong in TOO_MUCH.get(type(value), ()):
+            body = msgspec.to_builtins(line) | {name: "@"}
+            sent = json.dumps({"n": 1, "body": body}).replace('"@"', wrong)
+            with pytest.raises(LineError):
+                reader().decode(sent.encode())
+
+
+@pytest.mark.parametrize("reader", [UpReader, DownReader])
+def test_the_number_of_a_line_has_a_bound(reader):
+    body = {UpReader: '{"line":"ready"}', DownReader: '{"line":"finish","reason":"x"}'}[reader]
+    with pytest.raises(LineError, match="not a control line"):
+        reader().decode(b'{"n":1%s,"body":%s}' % (b"0" * 40, body.encode()))
 
 
 def test_three_deaths_in_a_minute_are_enough():

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import msgspec
+from msgspec import Struct
+
+from sfu.egress.control import Count
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +22,11 @@ START_S = 20.0
 """Loading the codecs takes 0.3 s; on a machine that is short of everything much longer."""
 CLOSE_S = 5.0
 _ANSWER_BYTES = 1_024
+
+
+class _Answer(Struct, frozen=True):
+    number: Count
+    pid: Count
 
 
 class ForkError(Exception):
@@ -59,6 +67,7 @@ class Zygote:
         self._waiting: dict[int, asyncio.Future[ChildProcess]] = {}
         self._number = 0
         self._starting = asyncio.Lock()
+        self._ending: set[asyncio.Task[None]] = set()
 
     @property
     def pid(self) -> int | None:
@@ -84,6 +93,7 @@ class Zygote:
         """Ends the zygote. Children that still run complete their files."""
         process = self._process
         self._lost()
+        await asyncio.gather(*self._ending)
         if process is None:
             return
         try:
@@ -129,17 +139,36 @@ class Zygote:
             message, descriptors = b"", []
         if not message:
             log.warning("the zygote of the recording processes ended")
-            self._lost()
+            self._end()
             return
-        answer = msgspec.json.decode(message, type=dict[str, int])
-        waiting = self._waiting.pop(answer["number"], None)
+        try:
+            answer = msgspec.json.decode(message, type=_Answer)
+            if descriptors:
+                _check_process(descriptors[0])
+        except (OSError, msgspec.MsgspecError):
+            log.warning("the zygote of the recording processes sent what is no answer")
+            _close_all(descriptors)
+            self._end()
+            return
+        self._take(answer, descriptors)
+
+    def _take(self, answer: _Answer, descriptors: list[int]) -> None:
+        waiting = self._waiting.pop(answer.number, None)
         if waiting is not None and not waiting.done() and descriptors:
-            waiting.set_result(ChildProcess(answer["pid"], descriptors[0]))
+            waiting.set_result(ChildProcess(answer.pid, descriptors[0]))
             return
-        for descriptor in descriptors:
-            os.close(descriptor)
+        _close_all(descriptors)
         if waiting is not None and not waiting.done():
             waiting.set_exception(ForkError("the recording process ended at once"))
+
+    def _end(self) -> None:
+        """The next fork starts another one."""
+        process = self._process
+        self._lost()
+        if process is not None:
+            task = asyncio.get_running_loop().create_task(_killed(process))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
 
     def _lost(self) -> None:
         if self._requests is None:
@@ -151,3 +180,20 @@ class Zygote:
             if not waiting.done():
                 waiting.set_exception(ForkError("the zygote of the recording processes ended"))
         self._waiting.clear()
+
+
+async def _killed(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
+
+
+def _check_process(descriptor: int) -> None:
+    """Errors: `OSError` for a descriptor of something else."""
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(descriptor, 0)
+
+
+def _close_all(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

@@ -47,6 +47,7 @@ def serve(requests: socket.socket, run: Callable[[], int]) -> None:
             return
         pid = os.fork()
         if pid == 0:
+            requests.close()
             _become_child(descriptors, run)
         for descriptor in descriptors:
             os.close(descriptor)
@@ -91,13 +92,26 @@ def _become_child(descriptors: list[int], run: Callable[[], int]) -> NoReturn:
         high = [_moved(descriptor) for descriptor in descriptors]
         for offset, descriptor in enumerate(high):
             os.dup2(descriptor, CONTROL_DESCRIPTOR + offset, inheritable=False)
-        os.closerange(CONTROL_DESCRIPTOR + len(high), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        _close_from(CONTROL_DESCRIPTOR + len(high))
         os.environ.clear()
         status = run()
     except BaseException:  # noqa: BLE001, S110 - there is no log; the status says it
         pass
     finally:
         os._exit(status)
+
+
+def _close_from(low: int) -> None:
+    """Those above the limit of open files too: what was inherited keeps the server's number."""
+    try:
+        numbers = [int(link.name) for link in Path("/proc/self/fd").iterdir()]
+    except OSError:
+        os.closerange(low, 2**31 - 1)  # slow on a kernel before 5.9
+        return
+    for descriptor in numbers:
+        if descriptor >= low:
+            with suppress(OSError):  # that of the listing is closed already
+                os.close(descriptor)
 
 
 def _moved(descriptor: int) -> int:

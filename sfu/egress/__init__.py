@@ -1,5 +1,5 @@
 """Media that leaves clear sessions: jobs, and the processes that do them.
 
-The server's own process loads no codec: only `sfu.egress.child` and `sfu.egress.zygote`, which run
-in processes of their own, import `av`.
+No process of the server loads a codec: media is written as it came, by `sfu.egress.child` in
+processes of their own, which `sfu.egress.zygote` forks.
 """

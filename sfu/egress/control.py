@@ -55,6 +55,7 @@ class RecordingLine(Struct, tag_field="line", tag="recording", frozen=True):
 
 
 IgnoredReason = Literal[
+    "frame_too_large",
     "implausible_time",
     "malformed_event",
     "not_in_a_file",

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 ZYGOTE = (sys.executable, "-P", "-m", "sfu.egress.zygote")
 """-P: the working directory may hold anybody's modules."""
 START_S = 20.0
-"""Loading the codecs takes 0.3 s; on a machine that is short of everything much longer."""
+"""Loading takes a part of a second; on a machine that is short of everything much longer."""
 CLOSE_S = 5.0
 _ANSWER_BYTES = 1_024
 

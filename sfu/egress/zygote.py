@@ -1,9 +1,10 @@
-"""A small process that has loaded the codecs, and forks a child for each job.
+"""A small process that has loaded what records, and forks a child for each job.
 
-Loading takes some 0.3 s, a fork some milliseconds. The server starts it with the first job and
-speaks with it over one socket: a datagram with descriptors asks for a child, the answer has the
-child's pid and a descriptor of the process. It ends when the server does; its children complete
-their files first.
+Loading takes a part of a second, a fork some milliseconds. There is no codec in it: frames are
+written as they came, and what files say of them is read from their parameters. The server starts it
+with the first job and speaks with it over one socket: a datagram with descriptors asks for a child,
+the answer has the child's pid and a descriptor of the process. It ends when the server does; its
+children complete their files first.
 """
 
 import array
@@ -19,7 +20,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-import av
 import msgspec
 
 from sfu._native import TapReader
@@ -81,7 +81,6 @@ def _restrict() -> None:
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
     os.umask(0o077)
-    av.logging.set_level(None)
 
 
 def _become_child(descriptors: list[int], run: Callable[[], int]) -> NoReturn:

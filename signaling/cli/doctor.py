@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib
-import importlib.util
 import socket
 import ssl
 import sys
@@ -217,13 +216,12 @@ def _archives(settings: Settings) -> Finding:
     """Whether clear sessions can be archived here."""
     if not settings.archive.enabled or not settings.egress.children_max:
         return Finding("archives", "ok", "off in the settings")
-    missing = [name for name, where in _ARCHIVE_PARTS.items() if not _has(*where)]
-    if missing:
+    if not _has_tap_reader():
         return Finding(
             "archives",
             "warning",
-            f"cannot be recorded without {' and '.join(missing)}",
-            "Install the wheel with all its dependencies, or set [archive] enabled to false.",
+            "cannot be recorded without the reader of taps (sfu._native)",
+            "Install the wheel of this platform, or set [archive] enabled to false.",
         )
     free_mb = ArchiveFiles(archive_folder(settings)).free_bytes() // 1_000_000
     text = f"{archive_folder(settings)}, {free_mb:,} MB free"
@@ -235,17 +233,9 @@ def _archives(settings: Settings) -> Finding:
     return Finding("archives", "ok", text)
 
 
-_ARCHIVE_PARTS = {
-    "the reader of taps (sfu._native)": ("sfu._native", "TapReader"),
-    "PyAV": ("av", ""),
-}
-"""What records: the module, and a name in it. PyAV is looked for and not loaded."""
-
-
-def _has(module: str, name: str) -> bool:
+def _has_tap_reader() -> bool:
     try:
-        found = importlib.util.find_spec(module)
-        return found is not None and (not name or hasattr(importlib.import_module(module), name))
+        return hasattr(importlib.import_module("sfu._native"), "TapReader")
     except ImportError:
         return False
 

@@ -5,7 +5,9 @@ all that follows.
 """
 
 from collections.abc import Callable
+from itertools import islice
 
+from sfu.egress.child.bitstream import annex_b, obus
 from sfu.egress.child.frames import Frame
 
 _SPS = 7
@@ -22,50 +24,13 @@ def signature(frame: Frame) -> bytes:
 
 def _h264(data: bytes) -> bytes:
     """The first sequence parameter set of Annex B."""
-    at = 0
-    for _ in range(_MAX_UNITS):
-        start = data.find(b"\x00\x00\x01", at)
-        if start < 0 or start + 3 >= len(data):
-            return b""
-        end = data.find(b"\x00\x00\x01", start + 3)
-        if data[start + 3] & 0x1F == _SPS:
-            return data[start + 3 : end if end >= 0 else len(data)].rstrip(b"\x00")
-        if end < 0:
-            return b""
-        at = end
-    return b""
+    units = islice(annex_b(data), _MAX_UNITS)
+    return next((unit for unit in units if unit[0] & 0x1F == _SPS), b"")
 
 
 def _av1(data: bytes) -> bytes:
     """The first sequence header; each unit has its size."""
-    at = 0
-    for _ in range(_MAX_UNITS):
-        if at >= len(data):
-            return b""
-        kind, has_extension = data[at] >> 3 & 0x0F, data[at] & 4
-        if not data[at] & 2:
-            return b""
-        at += 2 if has_extension else 1
-        size, at = _leb128(data, at)
-        if size is None:
-            return b""
-        if kind == _SEQUENCE_HEADER:
-            return data[at : at + size]
-        at += size
-    return b""
-
-
-def _leb128(data: bytes, at: int) -> tuple[int | None, int]:
-    value = 0
-    for shift in range(0, 56, 7):
-        if at >= len(data):
-            return None, at
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if not byte & 0x80:
-            return value, at
-    return None, at
+    return next((content for kind, content in obus(data) if kind == _SEQUENCE_HEADER), b"")
 
 
 _SIGNATURES: dict[str, Callable[[bytes], bytes]] = {"h264": _h264, "av1": _av1}

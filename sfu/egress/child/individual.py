@@ -76,8 +76,7 @@ class IndividualArchive:
     @property
     def ignored(self) -> Counter[IgnoredReason]:
         """What was not recorded."""
-        live = sum(one.refused_frames for one in self._streams.values())
-        return self._ignored + Counter[IgnoredReason]({"not_in_a_file": live})
+        return sum((one.refused for one in self._streams.values()), self._ignored)
 
     @property
     def present(self) -> frozenset[str]:
@@ -227,7 +226,7 @@ class IndividualArchive:
         for ssrc in recorder.ssrcs:
             self._by_ssrc.pop(ssrc, None)
         recorder.close()
-        self._ignored["not_in_a_file"] += recorder.refused_frames
+        self._ignored += recorder.refused
         for _, kind in [key for key in self._muted if key[0] == stream]:
             # Added again, it says by itself what is muted.
             self._handle_muted(TrackMuted(stream, kind, muted=False), self._last_us)

@@ -5,7 +5,7 @@ comes later than `VIDEO_WAIT_US`. It always begins with the frames at hand, its 
 frame. Times are those of the archive, in microseconds.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from sfu.egress.child.events import Closed, Entry, Gap, Opened, Rotated, StreamA
 from sfu.egress.child.frames import Frame
 from sfu.egress.child.matroska import KINDS, TrackFormat
 from sfu.egress.child.part import Part
+from sfu.egress.control import IgnoredReason
 
 VIDEO_WAIT_US = 2_000_000
 """How long a file waits for the first key frame; then audio begins alone."""
@@ -26,6 +27,8 @@ LATE_US = 1_000_000
 """How long a finished part waits for the rest of its audio."""
 GAP_JOIN_US = 250_000
 """Losses that are closer together are one gap."""
+MAX_SIDE = 4_096
+"""Pixels: larger video is of no participant; players pay for each of them."""
 PARTS_AT_ONCE = 10
 PART_EVERY_US = 10_000_000
 """A publisher that changes its parameters with each key frame gets a file every 10 s, no more."""
@@ -67,7 +70,7 @@ class StreamRecorder:
         self._gap: Gap | None = None
         self._opened = 0
         self._first_us: int | None = None
-        self.refused_frames = 0
+        self.refused: Counter[IgnoredReason] = Counter()
 
     @property
     def stream(self) -> str:
@@ -87,7 +90,11 @@ class StreamRecorder:
     def handle_frame(self, frame: Frame, at_us: int) -> None:
         """Errors: `OSError` of the disk. A frame that no file can hold is counted."""
         if KINDS.get(frame.codec) != frame.kind:
-            self.refused_frames += 1
+            self.refused["not_in_a_file"] += 1
+            return
+        if max(frame.width, frame.height) > MAX_SIDE:
+            self.refused["frame_too_large"] += 1
+            self.need_key_frames()
             return
         if self._current is None:
             self._keep(frame, at_us)
@@ -144,7 +151,7 @@ class StreamRecorder:
         if frame.kind == "video" and self._pending_format is None:
             self._pending_format = _format_of(frame)
             if self._pending_format is None:
-                self.refused_frames += 1
+                self.refused["not_in_a_file"] += 1
                 return
         self._pending.append((at_us, frame))
         self._pending_bytes += len(frame.data)
@@ -194,14 +201,14 @@ class StreamRecorder:
             video = _format_of(frame) if self._may_open(at_us) else None
             if video is None:
                 current.needs_key = True
-                self.refused_frames += 1
+                self.refused["not_in_a_file"] += 1
                 return
             current = self._replace(current, video, frame, at_us)
         if "video" not in current.part.tracks or at_us < current.start_us:
-            self.refused_frames += 1
+            self.refused["not_in_a_file"] += 1
             return
         if current.needs_key and not frame.key:
-            self.refused_frames += 1
+            self.refused["not_in_a_file"] += 1
             return
         self._write_rotation(current, frame, at_us)
         self._write(current, frame, at_us)
@@ -232,7 +239,7 @@ class StreamRecorder:
             self._close_earlier(at)
             current = parts[at]
         if "audio" not in current.part.tracks or at_us < current.start_us:
-            self.refused_frames += 1
+            self.refused["not_in_a_file"] += 1
             return
         self._write(current, frame, at_us)
 
@@ -246,7 +253,7 @@ class StreamRecorder:
                 key=frame.key or frame.kind == "audio",
             )
         except ValueError:
-            self.refused_frames += 1
+            self.refused["not_in_a_file"] += 1
             to.needs_key = to.needs_key or frame.kind == "video"
             return
         to.stop_us = max(to.stop_us, at_us + max(0, frame.duration_us))
@@ -281,7 +288,7 @@ def _format_of(frame: Frame) -> TrackFormat | None:
     if not frame.key or frame.width <= 0 or frame.height <= 0:
         return None
     try:
-        private = private_of(frame.codec, frame.data, (frame.width, frame.height))
+        private = private_of(frame.codec, frame.data)
     except ValueError:
         return None
     return TrackFormat("video", frame.codec, frame.width, frame.height, private)

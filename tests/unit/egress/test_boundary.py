@@ -27,8 +27,8 @@ def test_the_supervisor_loads_no_codec_and_nothing_of_the_children():
 
 
 @pytest.mark.parametrize("module", ["sfu.egress.zygote", "sfu.egress.child.main"])
-def test_a_child_loads_no_server(module):
+def test_a_child_loads_no_codec_and_no_server(module):
     loaded = loaded_by(f"import {module}")
-    assert "av" in loaded
-    foreign = {"signaling", "aiohttp", "sqlalchemy", "asyncio", "structlog"}
+    assert "sfu.egress.child.main" in loaded
+    foreign = {"av", "numpy", "signaling", "aiohttp", "sqlalchemy", "asyncio", "structlog"}
     assert [name for name in loaded if name.partition(".")[0] in foreign] == []

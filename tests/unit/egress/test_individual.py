@@ -16,6 +16,7 @@ from tests.unit.egress.media import (
     VIDEO_US,
     added,
     audio_items,
+    frame,
     in_order,
     json_item,
     read_back,
@@ -372,3 +373,30 @@ def test_a_publisher_that_changes_its_parameters_all_the_time_fills_no_folder(tm
         item = (small, large)[number % 2]
         archive.play((*item[:5], number * VIDEO_US, *item[6:]))
     assert len(files(archive.finish())) <= 10
+
+
+@pytest.mark.parametrize("codec", ["vp8", "vp9", "h264", "av1"])
+def test_video_that_is_larger_than_any_participant_sends_is_in_no_file(tmp_path, codec):
+    archive = Archive(tmp_path).play(json_item(added(audio_ssrc=0, codec=codec)))
+    large, *after = video_items(codec, 10)
+    for size in ((4_097, 16), (16, 4_097), (8_192, 8_192)):
+        archive.play((*large[:9], *size, None), *after[:3])
+    archive.play(*video_items(codec, 10, start_us=1_000_000))
+    archive.play((*large[:5], 2_000_000, *large[6:9], 8_192, 8_192, None))
+    archive.play(*video_items(codec, 9, first=1, start_us=2_000_000))
+    counted = archive.archive.ignored
+    manifest = archive.finish()
+    assert [read_back(tmp_path / "out" / name).decoded for name in files(manifest)] == [
+        {"video": 10}
+    ]
+    assert (counted["frame_too_large"], counted["not_in_a_file"]) == (4, 18)
+    assert archive.archive.ignored == counted
+
+
+def test_a_small_key_frame_of_a_giant_video_costs_nothing(tmp_path):
+    """FFmpeg's H.264 decoder took 180 MB for these bytes."""
+    giant = bytes.fromhex("0000000167420033da0100080102000000000168ce3880000000016588843a")
+    archive = Archive(tmp_path).play(json_item(added(audio_ssrc=0, codec="h264")))
+    archive.play(frame(1, "h264", giant, 0, size=(8_192, 8_192)))
+    assert archive.archive.ignored["frame_too_large"] == 1
+    assert archive.archive.first_us is None

@@ -60,6 +60,7 @@ IgnoredReason = Literal[
     "malformed_event",
     "not_in_a_file",
     "paused",
+    "too_many_parts",
     "too_many_streams",
     "unknown_item",
     "unknown_track",

@@ -68,7 +68,7 @@ def complete(
     Errors: `OSError`; the files stay, and this can be called again.
     """
     if (finished := _finished(folder)) is not None:
-        _remove_all_but_archive(folder)
+        _remove_all_but_archive(folder, on_progress)
         return finished
     history = history_of(read_journal(folder))
     if history.began is None:
@@ -97,7 +97,7 @@ def complete(
     )
     unfinished.replace(folder / names.ARCHIVE)
     _store(folder, result)
-    _remove_all_but_archive(folder)
+    _remove_all_but_archive(folder, on_progress)
     return result
 
 
@@ -149,10 +149,11 @@ def _store(folder: Path, result: Result) -> None:
         os.close(descriptor)
 
 
-def _remove_all_but_archive(folder: Path) -> None:
+def _remove_all_but_archive(folder: Path, on_progress: Callable[[], None]) -> None:
     """Room: the archive has everything. What cannot be removed does no harm."""
     kept = {names.ARCHIVE, names.RESULT, names.LOCK}
     for path in folder.iterdir():
         if path.name not in kept and path.is_file():
             with suppress(OSError):
                 path.unlink()
+            on_progress()

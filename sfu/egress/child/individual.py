@@ -5,6 +5,7 @@ the reader and with times; nothing here reads a clock.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,24 @@ PLAUSIBLE_US = 60_000_000
 """A frame is of about now: a file of years would be the work of a single one."""
 MAX_STREAMS = 400
 """Open files of one process; each stream has one, for a moment two."""
+MAX_PARTS = 1_000
+"""Files of one archive. Whoever publishes again and again makes one each time."""
+MAX_ADDED = 10_000
+"""Streams that came, also those that sent nothing: each is in the journal."""
 
 
 class IndividualArchive:
-    """`history` is what earlier processes of the same job left in the journal."""
+    """`history` is what earlier processes of the same job left in the journal; `beat` is called
+    after each file that had to wait for the disk."""
 
-    def __init__(self, folder: Path, journal: Journal, history: History, hold_ms: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        journal: Journal,
+        history: History,
+        hold_ms: int,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
         if history.began is None:
             raise ValueError("the journal must name the job first")
         self._folder = folder
@@ -49,6 +62,8 @@ class IndividualArchive:
         self._timeline = history.timeline
         self._created_unix_ms = history.began.created_unix_ms
         self._hold_us = hold_ms * 1000
+        self._beat = beat
+        self._added = 0
         self._names = set(history.parts)
         self._muted = {key for key in history.muted if history.is_muted(*key)}
         self._recorded_before = {part.stream for part in history.parts.values()}
@@ -135,6 +150,7 @@ class IndividualArchive:
         """To the disk: what a machine that loses its power still has."""
         for one in self._streams.values():
             one.sync()
+            self._beat()
         self._journal.sync()
 
     def close(self) -> None:
@@ -196,7 +212,8 @@ class IndividualArchive:
         if there is not None and there.ssrcs == {track.ssrc for track in event.tracks}:
             return  # said by the journal and by the tap
         self._end(event.stream)
-        if len(self._streams) >= MAX_STREAMS:
+        self._added += 1
+        if len(self._streams) >= MAX_STREAMS or self._added > MAX_ADDED:
             self._ignored["too_many_streams"] += 1
             return
         self._write(Came(self._timeline.reached(host_us), raw))
@@ -204,6 +221,7 @@ class IndividualArchive:
             event,
             self._name_file,
             self._write,
+            has_room=self._has_room,
             after_restart=after_restart and event.stream in self._recorded_before,
         )
         for stream, kind in self._muted:
@@ -226,11 +244,15 @@ class IndividualArchive:
         for ssrc in recorder.ssrcs:
             self._by_ssrc.pop(ssrc, None)
         recorder.close()
+        self._beat()
         self._ignored += recorder.refused
         for _, kind in [key for key in self._muted if key[0] == stream]:
             # Added again, it says by itself what is muted.
             self._handle_muted(TrackMuted(stream, kind, muted=False), self._last_us)
         self._write(Left(stream))
+
+    def _has_room(self) -> bool:
+        return len(self._names) < MAX_PARTS
 
     def _name_file(self, stream: str, video_codec: str | None) -> Path:
         name = names.part_name(stream, video_codec, self._names)

@@ -135,7 +135,9 @@ class _Recorder:
         if history.began is None:
             self._journal.write(began)
             history.apply(began)
-        self._archive = IndividualArchive(folder, self._journal, history, job.hold_ms)
+        self._archive = IndividualArchive(
+            folder, self._journal, history, job.hold_ms, reporter.beat
+        )
         self._media = socket.socket(fileno=os.dup(MEDIA_DESCRIPTOR))
         self._reader = open_reader(MEDIA_DESCRIPTOR, job.hold_ms)
         self._media_ended = False

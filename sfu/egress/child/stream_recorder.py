@@ -54,11 +54,13 @@ class StreamRecorder:
         name_file: Callable[[str, str | None], Path],
         write_entry: Callable[[Entry], None],
         *,
+        has_room: Callable[[], bool] = lambda: True,
         after_restart: bool = False,
     ) -> None:
         self._added = added
         self._name_file = name_file
         self._write_entry = write_entry
+        self._has_room = has_room
         self._after_restart = after_restart
         self._kinds = {track.ssrc: track.kind for track in added.tracks}
         self._muted: set[str] = set()
@@ -96,7 +98,9 @@ class StreamRecorder:
             self.refused["frame_too_large"] += 1
             self.need_key_frames()
             return
-        if self._current is None:
+        if self._current is None and not self._has_room():
+            self.refused["too_many_parts"] += 1
+        elif self._current is None:
             self._keep(frame, at_us)
         elif frame.kind == "video":
             self._handle_video(self._current, frame, at_us)
@@ -174,6 +178,9 @@ class StreamRecorder:
         """Opens the next part for what waits."""
         pending, self._pending, self._pending_bytes = self._pending, deque(), 0
         video, self._pending_format = self._pending_format, None
+        if not self._has_room():
+            self.refused["too_many_parts"] += len(pending)
+            return
         key = next((frame for _, frame in pending if frame.kind == "video"), None)
         self._open(video, key, min(at for at, _ in pending))
         for at_us, frame in pending:
@@ -198,10 +205,9 @@ class StreamRecorder:
 
     def _handle_video(self, current: _OpenPart, frame: Frame, at_us: int) -> None:
         if frame.key and not self._goes_on(current, frame):
-            video = _format_of(frame) if self._may_open(at_us) else None
+            video = self._format_of_next(frame, at_us)
             if video is None:
                 current.needs_key = True
-                self.refused["not_in_a_file"] += 1
                 return
             current = self._replace(current, video, frame, at_us)
         if "video" not in current.part.tracks or at_us < current.start_us:
@@ -220,6 +226,16 @@ class StreamRecorder:
             return False
         found = codec_changes.signature(frame)
         return not found or found == current.signature
+
+    def _format_of_next(self, key: Frame, at_us: int) -> TrackFormat | None:
+        """What the next part holds; None, and counted, where there is none."""
+        if not self._has_room():
+            self.refused["too_many_parts"] += 1
+            return None
+        found = _format_of(key) if self._may_open(at_us) else None
+        if found is None:
+            self.refused["not_in_a_file"] += 1
+        return found
 
     def _may_open(self, at_us: int) -> bool:
         since_us = at_us - (at_us if self._first_us is None else self._first_us)

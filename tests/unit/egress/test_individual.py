@@ -2,9 +2,11 @@
 
 import json
 import zipfile
+from collections import Counter
 
 import pytest
 
+from sfu.egress.child import individual, journal
 from sfu.egress.child.completion import complete
 from sfu.egress.child.events import Began
 from sfu.egress.child.frames import in_order as by_time
@@ -31,7 +33,7 @@ MS = 1_000
 class Archive:
     """One process of a job, without the process."""
 
-    def __init__(self, folder, *, hold_ms=100):
+    def __init__(self, folder, *, hold_ms=100, **more):
         self.folder = folder
         self.journal = Journal(folder)
         history = history_of(read_journal(folder))
@@ -39,7 +41,7 @@ class Archive:
         self.journal.write(began)
         history.apply(began)
         self.present = list(history.present.values())
-        self.archive = IndividualArchive(folder, self.journal, history, hold_ms)
+        self.archive = IndividualArchive(folder, self.journal, history, hold_ms, **more)
 
     def play(self, *items):
         for item in map(shifted, items):
@@ -400,3 +402,91 @@ def test_a_small_key_frame_of_a_giant_video_costs_nothing(tmp_path):
     archive.play(frame(1, "h264", giant, 0, size=(8_192, 8_192)))
     assert archive.archive.ignored["frame_too_large"] == 1
     assert archive.archive.first_us is None
+
+
+def test_publishing_again_and_again_fills_no_folder(tmp_path):
+    beats = []
+    archive = Archive(tmp_path, beat=lambda: beats.append(1))
+    archive.play(json_item(added("steady", video_ssrc=0, audio_ssrc=1)), *audio_items(2, ssrc=1))
+    for number in range(1_010):
+        ssrc = 100 + number
+        archive.play(json_item(added(video_ssrc=0, audio_ssrc=ssrc)))
+        archive.play(*audio_items(2, ssrc=ssrc, start_us=40_000 * number))
+        archive.play(json_item({"event": "streamRemoved", "stream": "s1"}))
+    archive.play(*audio_items(3, ssrc=1, start_us=40_000))
+    counted = archive.archive.ignored
+    assert len(beats) == 1_010
+    manifest = archive.finish()
+    assert len(files(manifest)) == 1_000
+    assert counted == {"too_many_parts": 22}
+    assert read_back(tmp_path / "out" / "steady.webm").decoded == {"audio": 5}
+
+
+def test_parameters_that_change_in_many_streams_fill_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(individual, "MAX_PARTS", 12)
+    archive = Archive(tmp_path)
+    small, large = (video_items("h264", 1, size=size)[0] for size in ((64, 48), (128, 96)))
+    for stream in range(1, 5):
+        archive.play(json_item(added(f"s{stream}", video_ssrc=stream, audio_ssrc=0)))
+        for number in range(5):
+            item = (small, large)[number % 2]
+            archive.play((item[0], stream, *item[2:5], number * VIDEO_US, *item[6:]))
+    counted = archive.archive.ignored
+    assert len(files(archive.finish())) == 12
+    assert counted["too_many_parts"] == 7  # one goes on in the last file
+
+
+def test_a_next_process_counts_the_files_of_the_one_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(individual, "MAX_PARTS", 2)
+    for number in range(3):
+        archive = Archive(tmp_path)
+        archive.archive.restore(added(video_ssrc=0), ORIGIN_US)
+        archive.play(*audio_items(5, start_us=number * 1_000_000))
+        archive.archive.close()
+    assert archive.archive.ignored["too_many_parts"] == 5
+    assert len(files(archive.finish())) == 2
+
+
+def test_streams_that_come_without_a_frame_have_an_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(individual, "MAX_ADDED", 20)
+    archive = Archive(tmp_path)
+    for number in range(30):
+        archive.play(json_item(added(f"s{number}")))
+        archive.play(json_item({"event": "streamRemoved", "stream": f"s{number}"}))
+    assert archive.archive.ignored["too_many_streams"] == 10
+    assert len(list(read_journal(tmp_path))) == 1 + 2 * 20
+
+
+def test_the_journal_has_a_last_entry_of_all_streams_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal, "_MAX_ENTRIES", 50)
+    archive = Archive(tmp_path)
+    for number in range(1, 41):
+        event = added(f"s{number}", video_ssrc=0, audio_ssrc=number, connectionData="data")
+        archive.play(json_item(event))
+        for muted in (True, False):
+            event = {"event": "muted", "stream": f"s{number}", "kind": "audio", "muted": muted}
+            archive.play(json_item(event))
+        archive.play(*audio_items(5, ssrc=number))
+    written = Counter(type(entry).__name__ for entry in read_journal(tmp_path))
+    assert written["Muted"] < 50
+    # What a recovery and the manifest need is not left out.
+    assert (written["Came"], written["Opened"]) == (40, 40)
+    assert {file["connectionData"] for file in archive.finish()["files"]} == {"data"}
+
+
+def test_whoever_waits_for_many_files_says_that_it_lives(tmp_path):
+    beats = []
+    archive = Archive(tmp_path, beat=lambda: beats.append(1))
+    for number in range(1, 6):
+        archive.play(json_item(added(f"s{number}", video_ssrc=0, audio_ssrc=number)))
+        archive.play(*audio_items(5, ssrc=number))
+    archive.archive.sync()
+    assert len(beats) == 5
+    archive.archive.close()
+    assert len(beats) == 10
+    beats.clear()
+    assert complete(tmp_path, lambda: beats.append(1)) is not None
+    left = {"archive.zip", "result.json", "lock"}
+    removed = 6  # the journal too
+    assert len(beats) >= 5 + 5 + removed
+    assert {path.name for path in tmp_path.iterdir()} <= left

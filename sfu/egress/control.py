@@ -47,7 +47,10 @@ class FinishLine(Struct, tag_field="line", tag="finish", frozen=True):
 
 
 class ReadyLine(Struct, tag_field="line", tag="ready", frozen=True):
-    """The child has its job and its folder."""
+    """The child has its job and its folder, and has given up all else that it can. `landlock`: the
+    version that holds; 0 where the kernel has none."""
+
+    landlock: Annotated[int, Meta(ge=0, le=1_000)] = 0
 
 
 class RecordingLine(Struct, tag_field="line", tag="recording", frozen=True):

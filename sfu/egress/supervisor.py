@@ -213,8 +213,9 @@ class ArchiveRun:
                 # A process that begins, or waits for its folder, does not know all of it yet.
                 self._recorded_ms = max(self._recorded_ms, recorded_ms)
                 self._listener.on_progress(self._recorded_ms, size_bytes)
-            case ReadyLine():
-                pass
+            case ReadyLine(landlock=landlock):
+                if not landlock:
+                    log.info("a recording process is not confined: the kernel has no Landlock")
 
     def _count_ignored(self, ignored: Mapping[IgnoredReason, int]) -> None:
         """A process counts from its beginning."""

@@ -14,6 +14,7 @@ from urllib.request import Request, urlopen
 
 from config.load import ConfigurationError
 from config.settings import Settings
+from sfu.egress import landlock
 from signaling.addresses import ONLY_LOOPBACK, only_loopback, public_addresses
 from signaling.archives.files import ArchiveFiles
 from signaling.archives.running import archive_folder
@@ -225,6 +226,8 @@ def _archives(settings: Settings) -> Finding:
         )
     free_mb = ArchiveFiles(archive_folder(settings)).free_bytes() // 1_000_000
     text = f"{archive_folder(settings)}, {free_mb:,} MB free"
+    version = landlock.version()
+    text += f", confined by Landlock {version}" if version else ", not confined (no Landlock)"
     if free_mb < settings.archive.min_free_mb:
         advice = "Free space on the disk, or set [archive] dir or min_free_mb."
         return Finding("archives", "warning", text, advice)

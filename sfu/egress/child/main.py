@@ -1,6 +1,7 @@
 """The process of one archive: control lines on descriptor 3, the tap on descriptor 4.
 
-It has no environment, no secret and no log. It ends by itself when the server is gone, after it has
+It has no environment, no secret and no log, and reaches no file outside of its folder where the
+kernel has Landlock. It ends by itself when the server is gone, after it has
 completed its files. An error that is not the disk's ends it at once; the next process goes on from
 the folder.
 """
@@ -17,6 +18,7 @@ from typing import Any
 import msgspec
 
 from sfu.egress.child.completion import complete, locked
+from sfu.egress.child.confinement import confine
 from sfu.egress.child.control_socket import ControlSocket
 from sfu.egress.child.events import Began
 from sfu.egress.child.frames import Reader, in_order
@@ -72,8 +74,9 @@ def main(open_reader: OpenReader) -> int:
         elif not folder.is_dir():
             control.send(_NO_MEDIA)
             return 0
+        landlock = confine(folder)
         with locked(folder, reporter.beat):
-            control.send(ReadyLine())
+            control.send(ReadyLine(landlock))
             if not job.recover:
                 _Recorder(job, control, reporter, open_reader).run(rest)
             _complete(job, control, reporter)

@@ -32,7 +32,7 @@ SAMPLES = {
         JOB,
         RecordLine(on=True, at_us=1),
         FinishLine("user initiated"),
-        ReadyLine(),
+        ReadyLine(7),
         RecordingLine(-5),
         ProgressLine(1, 2, {"paused": 3}),
         DoneLine(1, "0" * 64, 1),

@@ -1,11 +1,14 @@
 """Jobs in real processes: killed, hanging, out of room, without a server."""
 
 import asyncio
+import errno
 import hashlib
+import json
 import logging
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import EgressSettings
+from sfu.egress import landlock
 from sfu.egress.jobs import EgressError
 from sfu.egress.supervisor import Supervisor
 from tests.unit.egress.hostile_zygote import ANSWERS
@@ -28,6 +32,20 @@ from tests.unit.egress.jobs import (
     unpacked,
 )
 from tests.unit.egress.media import added, audio_items, in_order, read_back, video_items
+
+OUTSIDE = {
+    "read a file": errno.EACCES,
+    "list a folder": errno.EACCES,
+    "read the server's memory": errno.EACCES,
+    "write a file": errno.EACCES,
+    "remove a file": errno.EACCES,
+    "move a file in": errno.EACCES,
+    "make a link": errno.EACCES,
+}
+TRUNCATING = {"truncate a file": errno.EACCES}
+BY_TCP = {"connect": errno.EACCES, "listen": errno.EACCES}
+SIGNALS = {"end another process": errno.EPERM}
+"""By the version of Landlock that forbids them."""
 
 
 @pytest.fixture(autouse=True)
@@ -117,6 +135,35 @@ async def test_a_child_has_three_kinds_of_descriptors_no_environment_and_few_rig
     assert event == "finished"
     assert len(unpacked(result.file)["files"]) == 1
     assert result.file.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_child_that_was_taken_over_reaches_nothing_but_its_folder(egress, tmp_path):
+    folder = tmp_path / "job"
+    (tmp_path / "there").write_text("x")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        started = Started(egress, folder)
+        started.tap.event(added(video_ssrc=0))
+        started.tap.play(
+            ("reach", str(folder), listening.getsockname()[1]),
+            *audio_items(5, start_us=now_us()),
+        )
+        await started.listener.until("recording")
+    found = json.loads((folder / "reach.json").read_bytes())
+    version = landlock.version()
+    expected = {"use its own folder": 0, "take memory": errno.ENOMEM, "no new privileges": 1}
+    if os.geteuid() != 0:
+        expected["processes"] = 0
+    since = {1: OUTSIDE, 3: TRUNCATING, 4: BY_TCP, 6: SIGNALS}
+    for needed, attempts in since.items():
+        expected |= {name: error for name, error in attempts.items() if version >= needed}
+    assert {name: found[name] for name in expected} == expected
+    if version >= 3:
+        assert (tmp_path / "there").read_text() == "x"
+    started.tap.end()
+    started.job.finish("user initiated")
+    event, result = await started.listener.end()
+    assert event == "finished"
+    assert len(unpacked(result.file)["files"]) == 1
 
 
 async def test_a_killed_child_is_followed_by_another_one_and_leaves_a_gap(egress, tmp_path):

@@ -2,6 +2,7 @@
 credential."""
 
 import asyncio
+from pathlib import Path
 
 from aiohttp import web
 
@@ -31,7 +32,7 @@ class Downloads:
         try:
             record = await self._admitted(request.match_info["id"], request.match_info["link"])
             file = self._files.file(record)
-            if not await asyncio.to_thread(file.is_file):
+            if not await asyncio.to_thread(_is_plain_file, file):
                 raise NotFound(ErrorCode.ARCHIVE_NOT_FOUND)  # another node's
             refusal = await asyncio.to_thread(refusal_of, request, file)
             if refusal is not None:
@@ -60,6 +61,11 @@ class Downloads:
         if record.status is not ArchiveStatus.AVAILABLE:
             raise NotFound(ErrorCode.ARCHIVE_NOT_FOUND)
         return record
+
+
+def _is_plain_file(file: Path) -> bool:
+    """Not a link: what wrote into the folder handled the bytes of participants."""
+    return file.is_file() and not file.is_symlink()
 
 
 def _plain(answer: Answer) -> web.Response:

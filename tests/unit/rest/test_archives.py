@@ -247,3 +247,14 @@ async def test_a_file_that_expired_or_was_deleted_cannot_be_downloaded(site):
     async with site.client.get(link) as answer:
         assert answer.status == 404
     await settle()
+
+
+async def test_a_link_in_the_place_of_a_file_is_not_followed(site, tmp_path):
+    done = await available(site)
+    (file,) = site.world.files._root.glob("*/*/archive.zip")
+    secret = tmp_path / "secret"
+    secret.write_text("the server's own")
+    file.unlink()
+    file.symlink_to(secret)
+    async with site.client.get(done["url"].removeprefix("http://node.test")) as answer:
+        assert (answer.status, (await answer.json())["error"]) == (404, "archive_not_found")

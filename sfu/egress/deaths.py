@@ -14,6 +14,6 @@ class Deaths:
         self._times: deque[float] = deque(maxlen=LIMIT)
 
     def add(self, now: float) -> bool:
-        """Whether another process is to be started."""
+        """Whether another process starts."""
         self._times.append(now)
         return len(self._times) < LIMIT or now - self._times[0] > WINDOW_S

@@ -129,7 +129,7 @@ class IndividualArchive:
             self._write(Recording(on=False, host_us=host_us))
 
     def resume(self, host_us: int) -> list[int]:
-        """Gives the video tracks that a key frame is to be asked of."""
+        """Returns the video tracks that need a key frame."""
         if not self._timeline.paused:
             return []
         self._timeline.resume(host_us)

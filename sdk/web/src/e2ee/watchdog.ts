@@ -74,7 +74,7 @@ export class Watchdog {
    * track is found without the worker, however busy that is; so the tracks are judged beside.
    */
   private async look(): Promise<void> {
-    const connection = this.connected();
+    const connection = this.inUse();
     const [sent, received] = await Promise.all([
       readOf(this.uplink.stats),
       readOf(connection && this.downlink.stats),
@@ -172,9 +172,12 @@ export class Watchdog {
     return passage;
   }
 
-  private connected(): RTCPeerConnection | undefined {
+  /** Media plays on where a server lets the transport look disconnected or failed. */
+  private inUse(): RTCPeerConnection | undefined {
     const { connection } = this.downlink;
-    return connection?.connectionState === 'connected' ? connection : undefined;
+    const isIdle =
+      connection?.connectionState === 'new' || connection?.connectionState === 'closed';
+    return isIdle ? undefined : connection;
   }
 
   /** Not one that was made meanwhile. */

@@ -41,7 +41,11 @@ class Stage {
   private readonly watchdog: Watchdog;
 
   /** `names`: the browser says in each row which m-line is meant. */
-  constructor(kind: 'audio' | 'video' = 'video', names = true) {
+  constructor(
+    kind: 'audio' | 'video' = 'video',
+    names = true,
+    private readonly connectionState = 'connected',
+  ) {
     const ofLine = (row: () => Row): { getStats: () => Promise<Map<string, Row>> } => ({
       getStats: () => {
         this.asked.lines += 1;
@@ -86,7 +90,7 @@ class Stage {
       giveUpWorker: () => (this.hasGivenUp = true),
     };
     const downlink = {
-      connection: { connectionState: 'connected' },
+      connection: { connectionState: this.connectionState },
       stats: ofConnection(() => [heard(), shown(), ...this.stray]),
       receivers: () => [
         { name: 'heard', kind: 'audio', mid: '0', receiver: ofLine(heard) },
@@ -239,6 +243,19 @@ describe('the watchdog of what is received', () => {
     assert.equal(stage.faults.length, 1);
     await stage.hear(1_200, (bytes) => bytes * 0.9);
     assert.equal(stage.isDownlinkClosed, true);
+  });
+
+  test('looks at a transport that seems disconnected or failed, too', async () => {
+    for (const state of ['disconnected', 'failed']) {
+      const bypassed = new Stage('video', true, state);
+      await bypassed.hear(10_000);
+      await bypassed.hear(1_200, (bytes) => bytes * 0.9);
+      assert.equal(bypassed.isDownlinkClosed, true);
+      const strayed = new Stage('video', true, state);
+      strayed.stray = [{ type: 'inbound-rtp', kind: 'audio', trackIdentifier: '' }];
+      await strayed.clock.advance(300);
+      assert.equal(strayed.isDownlinkClosed, true);
+    }
   });
 
   test('closes one of which all goes around it from the start', async () => {

@@ -4,7 +4,6 @@ each viewer."""
 import argparse
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,12 +16,13 @@ from pathlib import Path
 
 from bench import processes, report
 from bench.adapters import UnavailableError
-from bench.adapters.sealroute import SealrouteAdapter, Served, free_port
+from bench.adapters.sealroute import SealrouteAdapter, Served
 from bench.client import ClientError
 from bench.ending import run_program
 from bench.loadgen import ROOT
 from bench.measure import machine
 from bench.peer import PeerError
+from bench.ports import free_port
 from bench.scenarios import Scenario
 
 ROOM = Scenario("viewers", "video", 1, 50, 50)
@@ -53,7 +53,7 @@ def _is_ready(url: str) -> bool:
 @contextmanager
 def _running(served: Served, data: Path) -> Iterator[int]:
     """A server on this folder; its process id once it is ready."""
-    port, operations = (free_port(socket.SOCK_STREAM) for _ in range(2))
+    port, operations = (free_port() for _ in range(2))
     process = subprocess.Popen(
         [
             served.python, "-m", "signaling", "serve",

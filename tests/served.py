@@ -5,7 +5,6 @@ import contextlib
 import importlib.util
 import json
 import os
-import socket
 import subprocess
 import sys
 
@@ -15,18 +14,14 @@ import pytest
 from sealroute_client import Session
 from sealroute_client.media.sources import draw_pattern
 
+from bench.ports import free_port
+
 SECRET = "correct horse battery"
 
 NEEDS_THE_MEDIA_CORE = pytest.mark.skipif(
     importlib.util.find_spec("sfu._native") is None,
     reason="NOT CHECKED: the media core is not built here",
 )
-
-
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Server:
@@ -44,7 +39,7 @@ class Server:
         self.environment = os.environ | (config or {})
         self.project_words = project
         self.e2ee = ["--e2ee"] if e2ee else []
-        self.url = f"http://127.0.0.1:{free_port(socket.SOCK_STREAM)}"
+        self.url = f"http://127.0.0.1:{free_port()}"
 
     def ask(self, *words: str) -> dict:
         command = [sys.executable, "-m", "signaling", *words, "--json"]

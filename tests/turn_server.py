@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from tests.served import free_port
+from bench.ports import free_port
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 SECRET = "shared by both servers, with 32 characters or more"
@@ -20,7 +20,7 @@ LOOPBACK_PEERS = ("--allow-loopback-peers", "--allowed-peer-ip=127.0.0.1")
 @contextlib.asynccontextmanager
 async def turn_server(folder: Path, *flags: str) -> AsyncIterator[int]:
     """The UDP port of a coturn that runs inside the block."""
-    port = free_port(socket.SOCK_DGRAM)
+    port = free_port()
     (folder / "turn-secret").write_text(f"{SECRET}\n")
     process = await asyncio.create_subprocess_exec(
         *("/bin/sh", str(DEPLOY / "turn.sh"), "--realm=test"),

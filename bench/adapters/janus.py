@@ -17,9 +17,9 @@ import aiohttp
 
 from bench import namespace, processes, sdp
 from bench.adapters import UnavailableError
-from bench.adapters.sealroute import free_port
 from bench.loadgen import Connecting, Joined, PublisherJob
 from bench.peer import GCM, Peer, TransportJob
+from bench.ports import free_port
 from bench.scenarios import Scenario
 
 Plugin = Literal["videoroom", "streaming"]
@@ -164,7 +164,7 @@ class JanusAdapter:
         if not shutil.which("janus"):
             raise UnavailableError("janus is missing: apt-get install janus")
         self._folder = tempfile.TemporaryDirectory(prefix="janus-bench-")
-        folder, port = Path(self._folder.name), free_port(socket.SOCK_STREAM)
+        folder, port = Path(self._folder.name), free_port()
         files = {
             "janus.jcfg": _configuration(self._plugin, self._event_loops),
             "janus.transport.http.jcfg": _http_configuration(port),
@@ -266,7 +266,7 @@ class JanusAdapter:
 
     async def _mount(self, api: _Api, scenario: Scenario) -> PublisherJob:
         is_video = scenario.kind == "video"
-        handle, port = await api.attach("streaming"), free_port(socket.SOCK_DGRAM)
+        handle, port = await api.attach("streaming"), free_port()
         media = {
             "type": scenario.kind,
             "mid": "0",

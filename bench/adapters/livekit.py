@@ -9,7 +9,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import tempfile
 import time
 from pathlib import Path
@@ -21,9 +20,9 @@ import jwt
 
 from bench import namespace, processes, sdp
 from bench.adapters import UnavailableError
-from bench.adapters.sealroute import free_port
 from bench.loadgen import Connecting, Joined, PublisherJob
 from bench.peer import Peer, TransportJob
+from bench.ports import free_port
 from bench.scenarios import Scenario
 
 _KEY, _SECRET = "bench", "a-secret-for-measurements-only-0123456789"
@@ -225,8 +224,8 @@ class LivekitAdapter:
             raise UnavailableError("livekit needs a network namespace: run the bench as root")
         _protocol()
         self._folder = tempfile.TemporaryDirectory(prefix="livekit-bench-")
-        folder, port = Path(self._folder.name), free_port(socket.SOCK_STREAM)
-        text = _configuration(port, free_port(socket.SOCK_DGRAM))
+        folder, port = Path(self._folder.name), free_port()
+        text = _configuration(port, free_port())
         (folder / "livekit.yaml").write_text(text)
         with (folder / "log").open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(

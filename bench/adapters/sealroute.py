@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import secrets
-import socket
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from bench.adapters import UnavailableError
 from bench.client import LoadClient, new_kid
 from bench.loadgen import ROOT, Connecting, Joined, PublisherJob
 from bench.peer import GCM, TransportJob
+from bench.ports import free_port
 from bench.scenarios import BLOCKED, Scenario
 from bench.sdp import (
     AUDIO_LEVEL_EXTENSION,
@@ -63,12 +63,6 @@ class Served:
 class _Room:
     session_id: str
     streams: tuple[str, ...]
-
-
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class SealrouteAdapter:
@@ -148,9 +142,9 @@ class SealrouteAdapter:
                 "callbacks", "add", "--api-key", self._credentials.api_key,
                 "--url", self._served.callbacks_to, "--data-dir", str(data), "--json",
             )  # fmt: skip
-        port = free_port(socket.SOCK_STREAM)
+        port = free_port()
         self._url = f"http://127.0.0.1:{port}"
-        operations = free_port(socket.SOCK_STREAM)
+        operations = free_port()
         self.metrics_url = f"http://127.0.0.1:{operations}/metrics"
         with (data / "server.log").open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(

@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import re
-import socket
 import stat
 import sys
 from pathlib import Path
@@ -15,8 +14,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from bench.ports import free_port
 from tests.image.engine import DATA, Container, Image, Options, built_image, running
-from tests.served import free_port
 
 SECRET = "a secret of the two clients"
 FS_GROUP = 2_000
@@ -39,8 +38,8 @@ class Site:
 
     def __init__(self, image: Image, volume: Path, folder: Path) -> None:
         self.image, self.volume, self.folder = image, volume, folder
-        self.port, self.media = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
-        self.operations = free_port(socket.SOCK_STREAM)
+        self.port, self.media = free_port(), free_port()
+        self.operations = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
 
     def environment(self, **more: str) -> dict[str, str]:

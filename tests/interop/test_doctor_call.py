@@ -5,14 +5,14 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 
 import pytest
 
+from bench.ports import free_port
 from signaling.cli.call_setup import TEMPORARY
 from tests.certificates import write_certificate
-from tests.served import NEEDS_THE_MEDIA_CORE, Server, free_port
+from tests.served import NEEDS_THE_MEDIA_CORE, Server
 
 pytestmark = [pytest.mark.interop, NEEDS_THE_MEDIA_CORE]
 
@@ -112,7 +112,7 @@ async def test_a_given_project_calls_as_its_application_does(server, tmp_path) -
 
 async def test_a_server_that_is_not_there_is_named(server) -> None:
     doctor = Doctor(server)
-    url = f"http://127.0.0.1:{free_port(socket.SOCK_STREAM)}"
+    url = f"http://127.0.0.1:{free_port()}"
     code, rows = await doctor("--url", url)
     assert (code, list(rows)) == (1, ["call: signaling"])
     assert "Nothing listens" in rows["call: signaling"]["detail"]

@@ -9,11 +9,11 @@ import logging
 import os
 import random
 from collections.abc import Coroutine
-from pathlib import Path
 
 import pytest
 from sealroute_client import Publisher, SealrouteError, Session, Subscriber
 
+from tests.descriptors import open_descriptors
 from tests.served import NEEDS_THE_MEDIA_CORE, SECRET, Server
 from tests.what_was_reported import (
     Reported,
@@ -37,14 +37,6 @@ CALL_S = 60.0
 """Several changes of secret, one after the other, each with a request without an answer."""
 PLAYS_S = 20.0
 SECRETS = (SECRET, "another secret for all", "a third secret for all")
-
-
-def open_sockets() -> int:
-    return sum(
-        str(descriptor.readlink()).startswith("socket:")
-        for descriptor in Path("/proc/self/fd").iterdir()
-        if descriptor.is_symlink()
-    )
 
 
 class Actor:
@@ -189,11 +181,11 @@ async def server(tmp_path):
 
 @pytest.mark.timeout(60 + 60 * RUNS)
 async def test_whatever_two_clients_do_every_call_ends_and_every_stream_plays(server) -> None:
-    before = open_sockets()
+    before = open_descriptors("socket:")
     for seed in range(FIRST_SEED, FIRST_SEED + RUNS):
         try:
             await run(server, seed)
         except BaseException as error:
             error.add_note(f"RANDOM_SEED={seed}")
             raise
-    assert open_sockets() <= before
+    assert open_descriptors("socket:") - before == set()

@@ -3,16 +3,16 @@
 import asyncio
 import json
 import re
-import socket
 from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
 
+from bench.ports import free_port
 from signaling.domain.errors import ErrorCode
 from signaling.rest.routes import ROUTES
 from tests.certificates import write_certificate
-from tests.served import Server, free_port
+from tests.served import Server
 
 pytestmark = [
     pytest.mark.interop,
@@ -123,7 +123,7 @@ def complaint(sent: bytes, answered: Answered) -> str | None:
 async def ports(tmp_path_factory):
     """Of the listener for everybody and the one for operators; so many requests of one network
     have no limit here."""
-    operations = free_port(socket.SOCK_STREAM)
+    operations = free_port()
     config = {
         "SEALROUTE_OPERATIONS_PORT": str(operations),
         "SEALROUTE_HTTP_REQUESTS_PER_S_OF_NETWORK": "0",

@@ -11,8 +11,9 @@ import aiohttp
 import opentok
 import pytest
 
+from bench.ports import free_port
 from signaling.administration import DEVELOPMENT_FILE
-from tests.served import NEEDS_THE_MEDIA_CORE, free_port
+from tests.served import NEEDS_THE_MEDIA_CORE
 
 pytestmark = [
     pytest.mark.interop,
@@ -26,7 +27,7 @@ class Server:
 
     def __init__(self, folder) -> None:
         self.folder = folder
-        self.port, self.media_port = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
+        self.port, self.media_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
 
     async def start(self) -> None:

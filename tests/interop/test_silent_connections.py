@@ -13,8 +13,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from bench.ports import free_port
 from tests.certificates import write_certificate
-from tests.served import Server, free_port, until
+from tests.served import Server, until
 
 pytestmark = pytest.mark.interop
 
@@ -120,7 +121,7 @@ async def server(tmp_path):
         "SEALROUTE_HTTP_READ_TIMEOUT_MS": "60000",
         "SEALROUTE_HTTP_PENDING_CONNECTIONS": str(MOST),
         "SEALROUTE_HTTP_PENDING_CONNECTIONS_OF_NETWORK": str(MOST_OF_NETWORK),
-        "SEALROUTE_OPERATIONS_PORT": str(free_port(socket.SOCK_STREAM)),
+        "SEALROUTE_OPERATIONS_PORT": str(free_port()),
         "SEALROUTE_MEDIA_PORT": "0",
         "SEALROUTE_MEDIA_WORKERS": "2",
     }

@@ -16,8 +16,9 @@ import av
 import pytest
 from cryptography import x509
 
+from bench.ports import free_port
 from tests.certificates import write_certificate
-from tests.served import free_port, until
+from tests.served import until
 
 pytestmark = pytest.mark.interop
 TWO_FRAMES_MS = 2 * 20
@@ -119,7 +120,7 @@ async def test_a_call_goes_on_while_the_certificate_is_renewed(tmp_path) -> None
     key = str(project["apiKey"])
     session = (await ask(tmp_path, "session", "create", "--api-key", key, "--e2ee"))["sessionId"]
     tokens = [(await ask(tmp_path, "token", "--session", session))["token"] for _ in range(2)]
-    port = free_port(socket.SOCK_STREAM)
+    port = free_port()
     common = ("--url", f"https://127.0.0.1:{port}", "--api-key", key, "--session", session)
     known = {"SSL_CERT_FILE": str(trusted), "SEALROUTE_SECRET": "correct horse battery"}
     sent: list[dict] = []
@@ -152,7 +153,7 @@ async def test_a_call_goes_on_while_the_certificate_is_renewed(tmp_path) -> None
 
 
 async def test_sighup_serves_the_renewed_certificate_and_ends_no_connection(tmp_path) -> None:
-    first, port = write_certificate(tmp_path), free_port(socket.SOCK_STREAM)
+    first, port = write_certificate(tmp_path), free_port()
     url = f"https://127.0.0.1:{port}"
     async with (
         server(tmp_path, port) as process,

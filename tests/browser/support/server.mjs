@@ -2,6 +2,7 @@
 import { execFile, spawn } from 'node:child_process';
 import dgram from 'node:dgram';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -14,6 +15,10 @@ const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const program = process.env.SEALROUTE ?? join(root, '.venv/bin/sealroute');
 const START_TIMEOUT_MS = 15_000;
+const LOWEST_PORT = 10_000;
+const FIRST_EPHEMERAL_PORT = Number(
+  readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').split(/\s/)[0],
+);
 
 function launch(port, dataDir, environment) {
   return spawn(
@@ -30,7 +35,7 @@ function launch(port, dataDir, environment) {
 
 /** A port that goes with the other one. */
 function operationsPort(port) {
-  return String(Number(port) < 60_000 ? Number(port) + 5_000 : Number(port) - 5_000);
+  return String(Number(port) + 1);
 }
 
 export class Server {
@@ -68,7 +73,7 @@ export class Server {
   /** `environment`: settings beside the usual, as `SEALROUTE_…` variables. */
   static async start(environment = {}) {
     const dataDir = await mkdtemp(join(tmpdir(), 'sealroute-browser-'));
-    const port = await freeTcpPort();
+    const port = await freePort();
     const server = new Server(launch(port, dataDir, environment), port, dataDir, environment);
     try {
       await server.#untilReady();
@@ -137,19 +142,17 @@ export class Server {
   }
 }
 
-async function freeTcpPort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-export async function freeUdpPort() {
-  const socket = dgram.createSocket('udp4').bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  await new Promise((resolve) => socket.close(resolve));
-  return port;
+/**
+ * A port of 127.0.0.1 that neither UDP nor TCP uses. The kernel gives its ephemeral ports to any
+ * connection at any moment, so this one is below them: a server can end and begin again there.
+ */
+export async function freePort() {
+  for (;;) {
+    const port = LOWEST_PORT + Math.floor(Math.random() * (FIRST_EPHEMERAL_PORT - LOWEST_PORT));
+    const tcp = net.createServer().listen(port, '127.0.0.1');
+    const udp = dgram.createSocket('udp4').bind(port, '127.0.0.1');
+    const opened = await Promise.allSettled([once(tcp, 'listening'), once(udp, 'listening')]);
+    await Promise.all([tcp, udp].map((end) => new Promise((done) => end.close(done))));
+    if (opened.every(({ status }) => status === 'fulfilled')) return port;
+  }
 }

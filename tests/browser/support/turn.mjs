@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freeUdpPort } from './server.mjs';
+import { freePort } from './server.mjs';
 
 const PROGRAM = process.env.TURNSERVER ?? '/usr/bin/turnserver';
 const CONFIGURATION = fileURLToPath(new URL('../../../deploy/turnserver.conf', import.meta.url));
@@ -20,7 +20,7 @@ export class TurnServer {
 
   static async start() {
     const turn = new TurnServer();
-    turn.port = await freeUdpPort();
+    turn.port = await freePort();
     turn.folder = await mkdtemp(join(tmpdir(), 'sealroute-turn-'));
     turn.process = spawn(PROGRAM, [
       ...['-c', CONFIGURATION, '--realm=test', `--static-auth-secret=${SECRET}`],

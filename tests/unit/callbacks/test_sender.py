@@ -8,6 +8,7 @@ import vonage_jwt
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from bench.ports import free_port
 from signaling.callbacks.sender import Result, Sender, Sent
 from signaling.callbacks.targets import TargetPolicy, networks
 from signaling.domain.callbacks import signature_secret
@@ -117,19 +118,10 @@ async def test_a_receiver_cannot_leave_anything_with_us(receiver, sender):
     assert "Cookie" not in receiver.seen[1][1]
 
 
-async def test_nobody_there_and_no_tls_there_are_distinguished(receiver, sender, unused_port):
-    assert await post(sender, f"http://127.0.0.1:{unused_port}/") == Sent(Result.UNREACHABLE)
+async def test_nobody_there_and_no_tls_there_are_distinguished(receiver, sender):
+    assert await post(sender, f"http://127.0.0.1:{free_port()}/") == Sent(Result.UNREACHABLE)
     tls = receiver.url.replace("http:", "https:")
     assert await post(sender, tls + "/fine") == Sent(Result.TLS)
-
-
-@pytest.fixture
-def unused_port():
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "[::1]", "0.0.0.0"])

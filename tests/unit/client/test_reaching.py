@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import socket
 import ssl
 
 import aiohttp
@@ -10,6 +9,8 @@ import pytest
 from sealroute_client import ConnectFailed
 from sealroute_client.reaching import unreached
 from sealroute_client.signaling import Credentials, Signaling
+
+from bench.ports import free_port
 
 KEY = aiohttp.client_reqrep.ConnectionKey("host", 443, True, True, None, None, None)
 
@@ -23,9 +24,7 @@ async def refusal(url: str) -> ConnectFailed:
 
 
 async def test_a_port_where_nothing_listens_is_refused() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        failed = await refusal(f"http://127.0.0.1:{probe.getsockname()[1]}")
+    failed = await refusal(f"http://127.0.0.1:{free_port()}")
     assert (failed.reason, str(failed)) == ("refused", "Nothing listens at the server's address")
 
 

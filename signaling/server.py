@@ -38,7 +38,7 @@ from signaling.http.runner import Deadlines, Gates, HttpRunner
 from signaling.http.served_certificate import CHECK_S, ServedCertificate
 from signaling.ice_servers import ice_servers_of
 from signaling.logs import configure_logs
-from signaling.memory import MemoryReturn, system_trim
+from signaling.memory import MemoryReturn, keep_for_good, system_trim
 from signaling.metrics import Metrics
 from signaling.rest.call import Services
 from signaling.rest.downloads import Downloads
@@ -220,6 +220,7 @@ async def run_server(settings: Settings, say: Callable[[str], None], *, as_json:
     loop.add_signal_handler(signal.SIGHUP, log.info, "nothing to reload yet")
     async with running_server(settings, migrate=migrate_apart) as server:
         loop.add_signal_handler(signal.SIGHUP, server.reload)
+        keep_for_good()
         if not as_json:
             for text in start_words(server, settings.operations):
                 say(text)

@@ -1,5 +1,7 @@
 """Memory goes back to the machine after connections have gone, and is left alone otherwise."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 from signaling.memory import MemoryReturn, system_trim
@@ -56,3 +58,31 @@ def test_free_blocks_between_used_ones_go_back_to_the_machine() -> None:
     assert full - before < BLOCK * BLOCKS / 4, "the C library gave it back by itself"
     assert before - _resident_bytes() > BLOCK * BLOCKS / 2
     assert len(used) == BLOCKS / 100
+
+
+STARTED = """
+import asyncio, gc, os, signal, sys
+from config.load import load_settings
+from signaling.server import run_server
+
+def said(text):
+    print(len(gc.get_objects()), gc.get_freeze_count(), flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+flags = {"host": "127.0.0.1", "port": 0, "media_host": "127.0.0.1", "media_port": 0}
+settings = load_settings(None, {}, {**flags, "data_dir": sys.argv[1]})
+sys.exit(asyncio.run(run_server(settings, said, as_json=True)))
+"""
+
+
+def test_a_server_that_listens_collects_only_what_came_since(tmp_path) -> None:
+    """A full collection of all that start-up made stops everything for 60 ms."""
+    ended = subprocess.run(
+        [sys.executable, "-c", STARTED, str(tmp_path)],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    collected, kept = map(int, ended.stdout.split())
+    assert collected * 20 < kept

@@ -120,7 +120,7 @@ class ArchiveWorld:
 
     async def stored(self, record: ArchiveRecord) -> ArchiveRecord | None:
         """What another node reads, once everything is written."""
-        await self.archives._written(record.id)
+        await self.archives._writes.written(record.id)
         return await self.store.archives.archive(record.id)
 
     async def over(self) -> None:

@@ -1,25 +1,22 @@
 """One archive while it records: its tap, its job, and the times at which it stops by itself.
 
-It watches the session: after each command it compares the streams that the archive should hold
-with those in the tap, so that nothing depends on which command changed them.
+It watches the session, and stores and reports nothing by itself.
 """
 
 from base64 import b64encode
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
 
 from config.settings import ArchiveSettings
-from sfu.core_api import MediaKind
 from sfu.egress.jobs import ArchiveJob, Egress, Finished, Job
 from sfu.ids import StreamId, short
-from sfu.media_plane import MediaError, Tap, TapListener
+from sfu.media_plane import Tap, TapListener
 from signaling.clock import Clock
 from signaling.domain import commands as c
 from signaling.domain.announcing import has_announced_connections
-from signaling.domain.archived_streams import ArchivedStream, Selection, archived_streams
+from signaling.domain.archived_streams import Selection, archived_streams
 from signaling.domain.archiving import (
     MAX_LIFE_S,
     ArchiveEffect,
@@ -31,6 +28,7 @@ from signaling.domain.archiving import (
 )
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.session_state import SessionState
+from signaling.egress.tapped_streams import TappedStreams
 from signaling.sessions.client_slot import Timer
 from signaling.sessions.context import Schedule
 
@@ -93,7 +91,7 @@ class Recording:
         self._tools = tools
         self._tap: Tap | None = None
         self._job: Job | None = None
-        self._streams: dict[StreamId, ArchivedStream] = {}
+        self._streams: TappedStreams | None = None
         self._had_stream = False
         self._began_s = tools.clock.monotonic_s()
         self._idle_since_s: float | None = None
@@ -111,7 +109,7 @@ class Recording:
         except BaseException:
             tap.close()
             raise
-        self._tap = tap
+        self._tap, self._streams = tap, TappedStreams(tap)
         self._host.on_changed(self)
         self._session.watch(self)
         self._session.apply(c.ArchiveBegan(self.record.id, self.record.name))
@@ -125,7 +123,7 @@ class Recording:
         self.on_change()
 
     def holds(self, stream: StreamId) -> bool:
-        return self.record.is_recording and stream in self._streams
+        return self.record.is_recording and self._streams is not None and stream in self._streams
 
     def handle(self, event: ArchiveEvent) -> None:
         """Errors: those of `step`."""
@@ -159,7 +157,7 @@ class Recording:
     def _close(self) -> None:
         if self._tap is not None:
             self._tap.close()
-        self._tap = self._job = None
+        self._tap = self._job = self._streams = None
 
     # --- what happens in the session --------------------------------------------------------
 
@@ -168,63 +166,13 @@ class Recording:
         if not self.record.is_recording:
             return
         state = self._session.state
-        wanted = archived_streams(state, self.record, self.selected)
-        if wanted != self._streams:
-            self._update(wanted)
+        if self._streams is not None:
+            self._streams.update(archived_streams(state, self.record, self.selected))
         self._note_presence(is_empty=not has_announced_connections(state))
 
     def on_end(self) -> None:
         """The session's media ends."""
         self.handle(ArchiveEvent.SHUTDOWN)
-
-    def _update(self, wanted: dict[StreamId, ArchivedStream]) -> None:
-        before, self._streams = self._streams, wanted
-        for name in before.keys() - wanted.keys():
-            self._remove(name)
-        for name, stream in wanted.items():
-            if name not in before:
-                self._add(name, stream)
-            elif stream != before[name]:
-                self._change(name, before[name], stream)
-
-    def _remove(self, name: StreamId) -> None:
-        self._call_tap(lambda tap: tap.remove(name, "unpublished"))
-
-    def _add(self, name: StreamId, stream: ArchivedStream) -> None:
-        kinds = frozenset(MediaKind(kind) for kind in stream.recorded)
-        properties = {**stream.properties, "layoutClassList": list(stream.layout_classes)}
-        self._call_tap(lambda tap: tap.add(name, kinds, properties))
-        for kind, is_recorded in stream.recorded.items():
-            if not is_recorded:
-                self._forward(name, kind, forwarding=False)
-            if not stream.sent[kind]:
-                self._say_muted(name, kind, muted=True)
-
-    def _change(self, name: StreamId, before: ArchivedStream, now: ArchivedStream) -> None:
-        for kind in now.recorded:
-            if now.recorded[kind] != before.recorded[kind]:
-                self._forward(name, kind, forwarding=now.recorded[kind])
-            if now.sent[kind] != before.sent[kind]:
-                self._say_muted(name, kind, muted=not now.sent[kind])
-        if now.layout_classes != before.layout_classes:
-            classes = {"stream": name, "layoutClassList": list(now.layout_classes)}
-            self._call_tap(lambda tap: tap.write({"event": "layoutClassList", **classes}))
-
-    def _forward(self, name: StreamId, kind: str, *, forwarding: bool) -> None:
-        self._call_tap(lambda tap: tap.set_forwarding(name, MediaKind(kind), forwarding))
-
-    def _say_muted(self, name: StreamId, kind: str, *, muted: bool) -> None:
-        said = {"event": "muted", "stream": name, "kind": kind, "muted": muted}
-        self._call_tap(lambda tap: tap.write(said))
-
-    def _call_tap(self, call: Callable[[Tap], None]) -> None:
-        """What the plane refuses is about a stream that is just ending."""
-        if self._tap is None:
-            return
-        try:
-            call(self._tap)
-        except MediaError as refused:
-            self._log.info("tap refused", code=refused.code)
 
     # --- times ------------------------------------------------------------------------------
 

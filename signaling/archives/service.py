@@ -8,13 +8,12 @@ reported at once and stored in order behind the earlier ones.
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
 
 from sfu.egress.jobs import EgressError
-from sfu.ids import StreamId, short
+from sfu.ids import StreamId
 from sfu.media_plane import MediaError
 from signaling.archives.parts import ArchiveParts
 from signaling.archives.recording import (
@@ -44,16 +43,15 @@ from signaling.domain.errors import (
 )
 from signaling.domain.projects import Project
 from signaling.domain.session_options import SessionRecord
+from signaling.egress.ordered_writes import OrderedWrites
 
 log = structlog.get_logger(__name__)
 
 FEATURE = "archive"
 MAX_OF_SESSION = 10
 """Archives of a session at a time, each with its own tag: its media is copied for each of them."""
-_RETRY_S = 1.0
 _LAST_WRITES_S = 1.0
 _MB = 1_000_000
-Sleep = Callable[[float], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ class Archives:
         self._projects: dict[str, Project] = {}
         """Of the recordings: their links are made while nothing may be awaited."""
         self._starting: set[str] = set()
-        self._writes: dict[str, asyncio.Task[None]] = {}
+        self._writes = OrderedWrites(parts.sleep)
         self._tasks: set[asyncio.Task[None]] = set()
         self._over = asyncio.Event()
 
@@ -165,7 +163,7 @@ class Archives:
         for recording in list(self._recordings.values()):
             record = recording.record
             if record.session_id == session.session_id and not record.is_recording:
-                await self._written(record.id)
+                await self._writes.written(record.id)
 
     async def _undo(self, record: ArchiveRecord) -> None:
         try:
@@ -203,14 +201,14 @@ class Archives:
             raise Conflict(ErrorCode.ARCHIVE_NOT_RECORDING)
         recording.handle(ArchiveEvent.STOP)
         record = recording.record
-        await self._written(archive_id)
+        await self._writes.written(archive_id)
         return record
 
     async def delete(self, project: Project, archive_id: str) -> ArchiveRecord:
         """Errors: `archive_not_found`, `archive_not_deletable`."""
         record = await self.show(project, archive_id)
         step(record, ArchiveEvent.DELETE, self._parts.unix_ms())
-        await self._written(archive_id)
+        await self._writes.written(archive_id)
         await self._parts.files.delete(record)
         await self._store.remove_archive(record.id)
         return record
@@ -268,7 +266,7 @@ class Archives:
     def on_changed(self, recording: Recording) -> None:
         record = recording.record
         self.notify(recording.owner, record, self._projects[record.id])
-        self._store_later(record)
+        self._writes.later(record.id, lambda: self._store.change_archive(record))
 
     def on_over(self, recording: Recording, *, delete_files: bool) -> None:
         record = recording.record
@@ -281,7 +279,7 @@ class Archives:
         record = recording.record
         if delete_files:
             await self._parts.files.delete(record)
-        await self._written(record.id)
+        await self._writes.written(record.id)
         self._recordings.pop(record.id, None)
         self._projects.pop(record.id, None)
         self._over.set()
@@ -289,33 +287,6 @@ class Archives:
     def notify(self, owner: SessionRecord, record: ArchiveRecord, project: Project) -> None:
         details = archive_details(record, self.link(project, record))
         self._parts.report_event(owner, Notify("archive", record.id, archive=details))
-
-    def _store_later(self, record: ArchiveRecord) -> None:
-        before = self._writes.get(record.id)
-        self._writes[record.id] = asyncio.create_task(self._write(record, before))
-
-    async def _write(self, record: ArchiveRecord, before: "asyncio.Task[None] | None") -> None:
-        """Stores a record behind its earlier versions, however long the storage is away."""
-        if before is not None:
-            await asyncio.wait({before})
-        try:
-            while True:
-                try:
-                    await self._store.change_archive(record)
-                    break
-                except Unavailable:
-                    await self._parts.sleep(_RETRY_S)
-        except Exception:
-            log.exception("the state of an archive is not stored", archive=short(record.id))
-        finally:
-            # Whoever waits for the last write must not wait for one that is over.
-            if self._writes.get(record.id) is asyncio.current_task():
-                del self._writes[record.id]
-
-    async def _written(self, archive_id: str) -> None:
-        """Returns when what is known of the archive is stored."""
-        while (last := self._writes.get(archive_id)) is not None:
-            await asyncio.wait({last})
 
     # --- what house-keeping asks ------------------------------------------------------------
 
@@ -336,7 +307,7 @@ class Archives:
                     await self._over.wait()
         except TimeoutError:
             log.warning("archives are left for the next start", archives=len(self._recordings))
-        left = {*self._writes.values(), *self._tasks}
+        left = self._writes.pending() | self._tasks
         if left:
             _, late = await asyncio.wait(left, timeout=_LAST_WRITES_S)
             for task in late:

@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from signaling.callbacks.targets import TargetPolicy, TargetRefused
+from sfu.target_policy import TargetPolicy, TargetRefused
 from signaling.domain.callbacks import (
     MAX_CALLBACKS,
     Callback,

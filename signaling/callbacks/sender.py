@@ -8,7 +8,8 @@ from enum import StrEnum
 import aiohttp
 from yarl import URL
 
-from signaling.callbacks.targets import GuardedResolver, TargetPolicy, TargetRefused
+from sfu.target_policy import TargetPolicy, TargetRefused
+from signaling.callbacks.targets import GuardedResolver
 from signaling.domain.callbacks import authorization
 from signaling.domain.projects import Project
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from config.load import ConfigurationError
 from config.settings import CallbackSettings
+from sfu.target_policy import TargetPolicy, networks
 from signaling.callbacks.audience import Bounds
 from signaling.callbacks.deliverer import Deliverer, DeliveryLimits
 from signaling.callbacks.journal import Journal
 from signaling.callbacks.recorder import Recorder
 from signaling.callbacks.sender import Sender
-from signaling.callbacks.targets import TargetPolicy, networks
 from signaling.clock import Clock
 from signaling.metrics import Metrics
 from signaling.storage.base import Store

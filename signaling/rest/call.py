@@ -6,9 +6,9 @@ from typing import TypedDict
 
 import msgspec
 
+from sfu.target_policy import TargetPolicy
 from signaling.archives.service import Archives
 from signaling.authenticator import Authenticator
-from signaling.callbacks.targets import TargetPolicy
 from signaling.clock import Clock
 from signaling.domain.errors import ErrorCode, NotFound
 from signaling.domain.jwt_claims import Kind

@@ -9,8 +9,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from bench.ports import free_port
+from sfu.target_policy import TargetPolicy, networks
 from signaling.callbacks.sender import Result, Sender, Sent
-from signaling.callbacks.targets import TargetPolicy, networks
 from signaling.domain.callbacks import signature_secret
 from signaling.domain.projects import new_project
 

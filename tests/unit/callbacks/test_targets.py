@@ -10,7 +10,8 @@ from aiohttp.abc import AbstractResolver
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signaling.callbacks.targets import GuardedResolver, TargetPolicy, TargetRefused, networks
+from sfu.target_policy import TargetPolicy, TargetRefused, networks
+from signaling.callbacks.targets import GuardedResolver
 
 PUBLIC = ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946", "64:ff9b::5db8:d822"]
 PRIVATE = [

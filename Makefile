@@ -106,7 +106,7 @@ test-fuzz: $(VENV)/tools.stamp ## The media core's fuzz targets for three second
 	@JOBS=$(JOBS) scripts/fuzz 3 native
 
 test-python: build $(VENV)/dev.stamp $(VENV)/official.stamp ## Python tests, the official SDKs and real peers among them
-	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql ip=iproute2 $(GSTREAMER)
+	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql ip=iproute2 nginx=nginx-core /usr/lib/nginx/modules/ngx_rtmp_module.so=libnginx-mod-rtmp $(GSTREAMER)
 	scripts/live-tests --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 4 --ignore tests/hostile
 
 test-web: $(VENV)/web.stamp ## Browser SDK tests in Node

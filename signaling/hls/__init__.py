@@ -1,0 +1,1 @@
+"""The process that serves live playlists: viewers cost the process that forwards media nothing."""

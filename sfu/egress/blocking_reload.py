@@ -61,7 +61,7 @@ class Answer(Enum):
 
 
 def position_of(text: str) -> Position:
-    """Of a playlist of ours."""
+    """Of a playlist that was rendered by `Playlist`."""
     found = _MEDIA_SEQUENCE.search(text)
     target = _TARGET.search(text)
     segment, parts, parts_before = int(found[1]) if found else 0, 0, 0

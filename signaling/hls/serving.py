@@ -47,7 +47,7 @@ class HlsServing:
     def __init__(self, folders: Folders, fetched: Callable[[str], None]) -> None:
         self._folders = folders
         self._fetched = fetched
-        self._told: set[str] = set()
+        self._known: set[str] = set()
         self._looks: dict[str, asyncio.Task[None]] = {}
         self._changed: dict[str, asyncio.Event] = {}
         self._waiting = 0
@@ -64,7 +64,7 @@ class HlsServing:
         """Runs until it is cancelled."""
         while True:
             await asyncio.sleep(FORGET_S)
-            self._told &= self._folders.forget_gone()
+            self._known &= self._folders.forget_gone()
 
     async def _health(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -90,7 +90,7 @@ class HlsServing:
     async def _playlist(self, folder: BroadcastFolder, wanted: Wanted | None) -> web.StreamResponse:
         if not folder.look() or folder.position is None:
             return _refused(404)  # it begins in a moment; players try again
-        self._tell(folder.broadcast)
+        self._report(folder.broadcast)
         decided = answer(folder.position, wanted)
         if decided is Answer.REFUSE:
             return _refused(400)
@@ -112,9 +112,9 @@ class HlsServing:
             return _refused(404)
         return web.Response(body=content, content_type="video/mp4", headers=_KEPT)
 
-    def _tell(self, broadcast: str) -> None:
-        if broadcast not in self._told:
-            self._told.add(broadcast)
+    def _report(self, broadcast: str) -> None:
+        if broadcast not in self._known:
+            self._known.add(broadcast)
             self._fetched(broadcast)
 
     async def _wait(self, folder: BroadcastFolder, wanted: Wanted) -> bool:

@@ -2,7 +2,7 @@
 for low latency); pure.
 
 What it lists is final: no line of a part or segment changes once it is there. Durations are those
-of the media, never those that were wished for.
+of the media, never the targets.
 """
 
 from collections import deque

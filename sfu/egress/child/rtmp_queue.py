@@ -5,13 +5,13 @@ from collections import deque
 from sfu.egress.child.tracks import Packet, Tracks
 
 LIMIT_US = 4_000_000
-"""Two groups of pictures. More would only make a slow target later."""
+"""Two groups of frames. More would only make a slow target later."""
 FIRST_RETRY_S = 1.0
 MAX_RETRY_S = 16.0
 
 
 class PacketQueue:
-    """Loses whole groups of pictures, and the audio beside them: what is left can be decoded, and
+    """Loses whole groups of frames, and the audio beside them: what is left can be decoded, and
     the newest of it is there. Without video, a group is what is older than half the limit."""
 
     def __init__(self, tracks: Tracks, limit_us: int = LIMIT_US) -> None:

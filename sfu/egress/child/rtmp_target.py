@@ -20,7 +20,7 @@ from sfu.target_policy import TargetPolicy
 CONNECT_S = 5.0
 """For each address of a name; also for the handshake and for the answer to `publish`."""
 STUCK_S = 5.0
-"""A server that reads nothing for so long is as good as gone."""
+"""A server that reads nothing for this time is as good as gone."""
 GOODBYE_S = 2.0
 _READ_BYTES = 65_536
 _SEND_BYTES = 262_144

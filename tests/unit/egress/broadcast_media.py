@@ -27,9 +27,9 @@ class Encoded:
 @cache
 def encoded(seconds: float, *, video: bool = True, audio: bool = True):
     """The tracks, and the packets of both in the order in which they are made."""
-    pictures, video_track = _video(round(seconds * FPS)) if video else ((), None)
+    frames, video_track = _video(round(seconds * FPS)) if video else ((), None)
     blocks, audio_track = _audio(int(seconds * RATE / BLOCK)) if audio else ((), None)
-    both = [(one.at / FPS, one) for one in pictures] + [(one.at / RATE, one) for one in blocks]
+    both = [(one.at / FPS, one) for one in frames] + [(one.at / RATE, one) for one in blocks]
     ordered = tuple(one for _, one in sorted(both, key=lambda pair: pair[0]))
     return Tracks(video_track, audio_track), ordered
 

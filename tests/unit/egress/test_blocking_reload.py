@@ -1,4 +1,4 @@
-"""Who asks for a playlist that is not there yet waits for it, within bounds."""
+"""A player that asks for a playlist that is not there yet waits for it, within bounds."""
 
 import pytest
 

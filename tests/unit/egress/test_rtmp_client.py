@@ -47,11 +47,9 @@ def test_it_publishes_the_headers_then_each_packet_at_its_time(step):
     assert publish[3:] == ["secret-key", "live"]
     assert peer.video[0].body == b"\x17\x00\x00\x00\x00" + TRACKS.video.record
     assert peer.audio[0].body == b"\xaf\x00" + TRACKS.audio.config
-    pictures = [one for one in PACKETS if one.kind == "video"]
-    assert [one.at_ms for one in peer.video[1:]] == [one.at * 1_000 // 30 for one in pictures]
-    assert [one.body[0] for one in peer.video[1:]] == [
-        0x17 if one.key else 0x27 for one in pictures
-    ]
+    frames = [one for one in PACKETS if one.kind == "video"]
+    assert [one.at_ms for one in peer.video[1:]] == [one.at * 1_000 // 30 for one in frames]
+    assert [one.body[0] for one in peer.video[1:]] == [0x17 if one.key else 0x27 for one in frames]
     lengths = [struct.unpack_from(">I", one.body, 5)[0] for one in peer.video[1:]]
     assert all(
         length <= len(one.body) - 9 for length, one in zip(lengths, peer.video[1:], strict=True)

@@ -1,4 +1,4 @@
-"""A slow target loses whole groups of pictures; a dead one is tried again."""
+"""A slow target loses whole groups of frames; a dead one is tried again."""
 
 import itertools
 
@@ -33,11 +33,11 @@ def test_a_slow_one_loses_whole_groups_and_has_the_newest():
     found = drained(queue)
     assert (found[0].kind, found[0].key) == ("video", True)
     assert found[-1] is packets[-1]
-    pictures = [one.at for one in found if one.kind == "video"]
-    assert pictures == list(range(pictures[0], 270))
-    assert pictures[0] % 60 == 0
-    assert 2.0 <= (270 - pictures[0]) / 30 <= 4.1
-    assert queue.lost_groups == pictures[0] // 60
+    frames = [one.at for one in found if one.kind == "video"]
+    assert frames == list(range(frames[0], 270))
+    assert frames[0] % 60 == 0
+    assert 2.0 <= (270 - frames[0]) / 30 <= 4.1
+    assert queue.lost_groups == frames[0] // 60
 
 
 def test_what_was_begun_to_be_sent_goes_on_with_a_key_frame():
@@ -47,8 +47,8 @@ def test_what_was_begun_to_be_sent_goes_on_with_a_key_frame():
         queue.put(packet)
         if number < 40:
             found += drained(queue)
-    pictures = [one for one in found + drained(queue) if one.kind == "video"]
-    jumps = [after for before, after in itertools.pairwise(pictures) if after.at != before.at + 1]
+    frames = [one for one in found + drained(queue) if one.kind == "video"]
+    jumps = [after for before, after in itertools.pairwise(frames) if after.at != before.at + 1]
     assert [one.key for one in jumps] == [True]
 
 

@@ -16,7 +16,7 @@ KEY = "0123456789abcdef" * 2
 
 
 class Site:
-    """One broadcast of which a test writes as much as it wants."""
+    """One broadcast, written as far as a test wants."""
 
     def __init__(self, root, client, fetched):
         self.root, self.client, self.fetched = root, client, fetched
@@ -117,7 +117,7 @@ async def test_what_is_too_far_ahead_is_refused(site, query):
     assert (await site.get("index.m3u8", **query))[0] == 400
 
 
-async def test_who_waits_too_long_is_told_to_come_again(site, monkeypatch):
+async def test_a_player_that_waited_too_long_has_to_ask_again(site, monkeypatch):
     monkeypatch.setattr("signaling.hls.serving.WAIT_TARGETS", 0.02)
     site.write(4.6)
     assert (await site.get("index.m3u8", _HLS_msn=2))[0] == 503

@@ -254,6 +254,14 @@ class SignalingSettings:
         1_048_576,
         68_719_476_736,
     )
+    drain_s: int = knob(
+        0,
+        "How long calls may go on after SIGTERM, while new clients are refused; it ends with the"
+        " last client, and at once at a second SIGTERM. Longer is for nodes beside which others"
+        " take the new clients: with one node nobody can join meanwhile.",
+        0,
+        86_400,
+    )
     shutdown_ms: int = knob(5_000, "Time limit to notify clients of a shutdown.", 0, 300_000)
 
 

@@ -6,6 +6,7 @@ peer; per-object detail is `dump()`. The media plane's totals are described wher
 """
 
 import asyncio
+import platform
 from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import (
@@ -21,6 +22,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from config.version import version
 from sfu.core_api import COUNTERS, CounterInfo
 from sfu.plane_counters import HELP, LABELS, PlaneCounter
 
@@ -54,9 +56,19 @@ class Metrics:
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
         registry.register(_MediaCounters(plane))
+        build = Gauge(
+            "sealroute_build_info",
+            "Always 1; the labels name the release and the Python that runs it.",
+            ("version", "python"),
+            registry=registry,
+        )
+        build.labels(version(), platform.python_version()).set(1)
         tasks = Gauge("sealroute_tasks", "Tasks of the event loop.", registry=registry)
         tasks.set_function(_tasks)
         self.sessions = Gauge("sealroute_sessions", "Sessions in memory.", registry=registry)
+        self.draining = Gauge(
+            "sealroute_draining", "1 from SIGTERM on: new clients are refused.", registry=registry
+        )
         self.connections = Gauge(
             "sealroute_connections", "Clients connected to sessions.", registry=registry
         )

@@ -8,7 +8,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from signaling.archives.service import Archives
 from signaling.authenticator import Authenticator
 from signaling.callbacks.service import running_callbacks, target_policy
 from signaling.clock import Clock, SystemClock
+from signaling.draining import Drain, DrainEnd, Hurried
 from signaling.http.connection_gate import ConnectionGate
 from signaling.http.listener import bound_sockets
 from signaling.http.request_gate import RequestGate
@@ -66,7 +67,8 @@ to be notified within the rest."""
 class RunningServer:
     """The addresses of a running server. `media_port` is its first UDP port, `media_addresses` are
     those that clients send media to, `welcome` is the text shown at the start, `reload` reads the
-    TLS certificate again, and `operations_port` is the port of the metrics and the admin API."""
+    TLS certificate again, `drain` refuses new clients and waits for the end of the calls, and
+    `operations_port` is the port of the metrics and the admin API."""
 
     url: str
     http_port: int
@@ -74,6 +76,7 @@ class RunningServer:
     media_addresses: tuple[str, ...]
     welcome: str | None
     reload: Callable[[], None]
+    drain: Callable[[Hurried], Awaitable[DrainEnd]]
     operations_port: int | None = None
 
 
@@ -168,7 +171,8 @@ async def running_server(
         stack.push_async_callback(operations.cleanup)
         runner = HttpRunner(web_app.build(), Deadlines.of(settings.http), gates())
         await _listen(runner, settings.http, bound, certificate)
-        leaving = _Leaving(runner, directory, archives, readiness)
+        refusing = partial(_refuse_joins, readiness, directory, metrics)
+        leaving = _Leaving(runner, directory, archives, refusing)
         stack.push_async_callback(_leave, leaving, settings.signaling.shutdown_ms / 1000)
         for sampler in (
             *(_sample_lag(metrics), _sample_counts(metrics, live)),
@@ -191,7 +195,17 @@ async def running_server(
         if only_loopback(addresses):
             log.warning("media on loopback only", advice=ONLY_LOOPBACK)
         reload = _nothing_to_reload if certificate is None else certificate.reload
-        yield RunningServer(url, port, media_port, addresses, text, reload, _port_of(operations))
+        drain = Drain(refusing, lambda: live.counts().connections, clock)
+        yield RunningServer(
+            url=url,
+            http_port=port,
+            media_port=media_port,
+            media_addresses=addresses,
+            welcome=text,
+            reload=reload,
+            drain=partial(drain.run, settings.signaling.drain_s),
+            operations_port=_port_of(operations),
+        )
 
 
 async def _first_words(store: Store, clock: Clock, settings: Settings, url: str) -> str | None:
@@ -210,13 +224,13 @@ async def _first_words(store: Store, clock: Clock, settings: Settings, url: str)
 
 
 async def run_server(settings: Settings, say: Callable[[str], None], *, as_json: bool) -> int:
-    """Serves until SIGTERM or SIGINT and returns the exit code. SIGHUP reads the TLS certificate
-    again."""
+    """Serves until SIGTERM or SIGINT, drains for `signaling.drain_s` or until a second signal, and
+    returns the exit code. SIGHUP reads the TLS certificate again."""
     configure_logs(settings.log.level, settings.log.format)
-    stop = asyncio.Event()
+    stop = StopSignals()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop.note)
     loop.add_signal_handler(signal.SIGHUP, log.info, "nothing to reload yet")
     async with running_server(settings, migrate=migrate_apart) as server:
         loop.add_signal_handler(signal.SIGHUP, server.reload)
@@ -225,9 +239,26 @@ async def run_server(settings: Settings, say: Callable[[str], None], *, as_json:
             for text in start_words(server, settings.operations):
                 say(text)
         say(listening_line(server.url, server.media_port, as_json=as_json))
-        await stop.wait()
-        log.info("going down")
+        await stop.first.wait()
+        log.info("draining", at_most_s=settings.signaling.drain_s)
+        log.info("going down", because=await server.drain(stop.second_within))
     return 0
+
+
+class StopSignals:
+    """The first signal ends the taking of clients, the second one their time to leave."""
+
+    def __init__(self) -> None:
+        self.first, self._second = asyncio.Event(), asyncio.Event()
+
+    def note(self) -> None:
+        (self._second if self.first.is_set() else self.first).set()
+
+    async def second_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await self._second.wait()
+        return False
 
 
 def start_words(server: RunningServer, operations: OperationsSettings) -> list[str]:
@@ -342,13 +373,19 @@ class _Leaving:
     runner: web.AppRunner
     directory: SessionDirectory
     archives: Archives
-    readiness: Readiness
+    refuse_joins: Callable[[], None]
+
+
+def _refuse_joins(readiness: Readiness, directory: SessionDirectory, metrics: Metrics) -> None:
+    readiness.accepting = False
+    directory.refuse_joins()
+    metrics.draining.set(1)
 
 
 async def _leave(parts: _Leaving, within_s: float) -> None:
-    """Reports not ready, stops listening, finishes archives while their media lasts, disconnects
+    """Refuses new clients, stops listening, finishes archives while their media lasts, disconnects
     every client, then closes the sockets."""
-    parts.readiness.accepting = False
+    parts.refuse_joins()
     for site in list(parts.runner.sites):
         await site.stop()
     await parts.archives.close(within_s * _FOR_ARCHIVES)

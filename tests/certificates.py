@@ -40,3 +40,50 @@ def write_certificate(folder: Path, *, name: str = "media.example.test") -> int:
         fresh.write_bytes(content)
         fresh.rename(folder / file)
     return serial
+
+
+class Authority:
+    """An authority of its own; `trusted` is the file that clients trust (SSL_CERT_FILE)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Authority")])
+        made = (
+            self._dated(self._name, self._key.public_key(), -timedelta(days=900), timedelta(900))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+        self.trusted = folder / "authority.pem"
+        self.trusted.write_bytes(made.public_bytes(Encoding.PEM))
+
+    def certificate(self, name: str, begins: timedelta, ends: timedelta) -> Path:
+        """A file with a certificate and its key; the times are from now."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        names = x509.SubjectAlternativeName([x509.DNSName(name)])
+        builder = self._dated(subject, key.public_key(), begins, ends)
+        made = builder.add_extension(names, critical=False).sign(self._key, hashes.SHA256())
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+        file = self._folder / f"{next(_SERIALS)}.pem"
+        file.write_bytes(private + made.public_bytes(Encoding.PEM))
+        return file
+
+    def _dated(
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePublicKey,
+        begins: timedelta,
+        ends: timedelta,
+    ) -> x509.CertificateBuilder:
+        # A minute more: tests count whole days that are left.
+        now = datetime.now(UTC) + timedelta(minutes=1)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key)
+            .serial_number(next(_SERIALS))
+            .not_valid_before(now + begins)
+            .not_valid_after(now + ends)
+        )

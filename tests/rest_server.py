@@ -25,7 +25,7 @@ from signaling.metrics import Metrics
 from signaling.protocol.messages import StreamInfo
 from signaling.rest.call import Services
 from signaling.rest.downloads import Downloads
-from signaling.rest.live_sessions import LiveConnection, LiveStream
+from signaling.rest.live_sessions import LiveConnection, LiveSession, LiveStream
 from signaling.rest.rooms import Rooms
 from signaling.sessions.explain import (
     Code,
@@ -48,6 +48,7 @@ class FakeLiveSessions:
     streams_of: dict[str, list[LiveStream]] = field(default_factory=dict)
     connections_of: dict[str, list[LiveConnection]] = field(default_factory=dict)
     asked: list[tuple[object, ...]] = field(default_factory=list)
+    live_sessions: list[LiveSession] = field(default_factory=list)
 
     def _member(self, record: SessionRecord, connection_id: str | None) -> None:
         members = self.connections_of.get(record.session_id, [])
@@ -64,6 +65,11 @@ class FakeLiveSessions:
     async def signal(self, record, to, type_, data) -> None:
         self._member(record, to)
         self.asked.append(("signal", to, type_, data))
+
+    async def sessions(self, project_id: str) -> Sequence[LiveSession]:
+        """Of any project: the caller filters nothing."""
+        self.asked.append(("sessions", project_id))
+        return self.live_sessions
 
     async def streams(self, record: SessionRecord) -> Sequence[LiveStream]:
         return self.streams_of.get(record.session_id, [])

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import os
+import platform
 import resource
 import signal
 import sys
@@ -15,6 +16,7 @@ from typing import TypeVar
 
 from config.load import PREFIX, SHORT_NAMES, ConfigurationError, Value, load_settings
 from config.settings import Settings
+from config.version import version
 from signaling import administration
 from signaling.cli import (
     call_doctor,
@@ -22,6 +24,7 @@ from signaling.cli import (
     operator_commands,
     project_commands,
     session_doctor,
+    session_list,
     storage_commands,
 )
 from signaling.cli.call_doctor import CallDoctor, TerminatedError
@@ -30,6 +33,7 @@ from signaling.cli.doctor import examine
 from signaling.cli.findings import exit_code, table
 from signaling.cli.health import ALIVE, READY, health_of
 from signaling.cli.session_doctor import SessionDoctor
+from signaling.cli.session_list import SessionList
 from signaling.cli.shell import Adder, Shell, UsageError
 from signaling.clock import SystemClock
 from signaling.domain.errors import DomainError
@@ -165,7 +169,8 @@ def health(arguments: argparse.Namespace) -> int:
 def doctor(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     url = call_doctor.url_of(arguments, settings)
-    findings = examine(settings, url)
+    # Without --url it looks for the server itself, and does not take a silent one for a fault.
+    findings = examine(settings, url if arguments.url else None)
     if arguments.call and url is not None:
         try:
             findings += CallDoctor(_shell()).findings(arguments, url)
@@ -186,6 +191,8 @@ def _lifetime(text: str) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sealroute", description=ABOUT)
+    about = f"sealroute {version()} (Python {platform.python_version()})"
+    parser.add_argument("--version", action="version", version=about)
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_serve(commands)
     _add(commands, "migrate", migrate, "bring the database's schema up to date")
@@ -266,6 +273,8 @@ def _add_sessions(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     create.add_argument("--media-mode", choices=("routed", "relayed"))
     create.add_argument("--archive-mode", choices=("manual", "always"))
     create.add_argument("--location", help="IPv4 address near the clients")
+    listing = SessionList(_shell()).run
+    session_list.add_options(_add(actions, "list", listing, "list the sessions with clients"))
     mint = _add(commands, "token", token, "create a client token for a session")
     mint.add_argument("--session", required=True)
     mint.add_argument("--role", choices=[role.value for role in Role], default="publisher")

@@ -2,15 +2,11 @@
 
 import asyncio
 import importlib
-import socket
-import ssl
-import sys
-import time
-from collections.abc import Callable
-from email.utils import parsedate_to_datetime
+import ipaddress
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.parse import urlsplit
 
 from config.load import ConfigurationError
 from config.settings import Settings
@@ -18,89 +14,46 @@ from sfu.egress import landlock
 from signaling.addresses import ONLY_LOOPBACK, only_loopback, public_addresses
 from signaling.archives.files import ArchiveFiles
 from signaling.archives.running import archive_folder
+from signaling.cli import doctor_machine
+from signaling.cli.doctor_server import local_findings, local_server, server_findings
+from signaling.cli.doctor_tls import file_findings, url_findings
+from signaling.cli.doctor_turn import turn_findings
 from signaling.cli.findings import Finding
 from signaling.cli.health import EVERYWHERE
 from signaling.domain.errors import DomainError
 from signaling.storage.choosing import open_store
 from signaling.storage.folder import FolderUnusable, can_be_made
 
-OLDEST_PYTHON = (3, 11)
-# The size that a worker requests; the kernel silently reduces it to its maximum.
-WANTED_BUFFER_BYTES = 4_194_304
-EARLIEST_PLAUSIBLE_UNIX_S = 1_735_689_600
-MAX_CLOCK_DIFFERENCE_S = 30
-URL_TIMEOUT_S = 5
+LEAST_FREE_MB = 256
+"""For a database that grows by its write-ahead log before it is folded in."""
 
 
 def examine(settings: Settings, url: str | None) -> list[Finding]:
-    """Runs every check; none stops the others. With `url` it also checks a running server."""
-    checks: list[Callable[[], Finding]] = [
-        _python,
-        _native,
-        lambda: _tcp_port(settings, running=url is not None),
-        lambda: _udp_port(settings, running=url is not None),
-        lambda: _data_dir(settings),
-        _clock,
-        lambda: _public_addresses(settings),
-        _buffers,
-        lambda: _archives(settings),
+    """Runs every check; none stops the others. It asks the server at `url`, otherwise the one that
+    runs here with these settings, if there is one."""
+    local = local_server(settings) if url is None else None
+    ours = local is not None
+    found = [
+        doctor_machine.python(),
+        doctor_machine.media_core(),
+        *doctor_machine.ports(settings, ours=ours, elsewhere=url is not None),
+        *_data_dir(settings),
+        doctor_machine.clock(),
+        _public_addresses(settings),
+        doctor_machine.buffers(),
+        doctor_machine.descriptors(settings),
+        *file_findings(settings.http, urlsplit(settings.archive.public_url).hostname),
+        *turn_findings(settings.ice),
+        _archives(settings),
     ]
     if url is not None:
-        checks += [
-            lambda: _server(url, "/healthz"),
-            lambda: _server(url, "/readyz"),
-            lambda: _server_clock(url),
+        found += [*url_findings(url), *server_findings(url, verified=True)]
+    elif local is not None:
+        found += [
+            *server_findings(local.url, verified=False),
+            *local_findings(local, settings),
         ]
-    return [check() for check in checks]
-
-
-def _python() -> Finding:
-    found = ".".join(str(part) for part in sys.version_info[:3])
-    if sys.version_info[:2] < OLDEST_PYTHON:
-        return Finding("python", "error", found, "Use Python 3.11 or newer.")
-    return Finding("python", "ok", found)
-
-
-def _native() -> Finding:
-    try:
-        importlib.import_module("sfu._native")
-    except ImportError as failure:
-        return Finding(
-            "media core", "error", str(failure), "Install the wheel, or run `make build`."
-        )
-    return Finding("media core", "ok", "loaded")
-
-
-def _tcp_port(settings: Settings, *, running: bool) -> Finding:
-    http = settings.http
-    return _bind("http port", socket.SOCK_STREAM, (http.host, http.port), running=running)
-
-
-def _udp_port(settings: Settings, *, running: bool) -> Finding:
-    media = settings.media
-    return _bind("media port", socket.SOCK_DGRAM, (media.host, media.port), running=running)
-
-
-def _bind(check: str, kind: int, address: tuple[str, int], *, running: bool) -> Finding:
-    host, port = address
-    name = f"{host}:{port}"
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        with socket.socket(family, kind) as probe:
-            if kind == socket.SOCK_STREAM:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as failure:
-        if running:
-            return Finding(check, "ok", f"{name} is in use, as expected")
-        reason = failure.strerror or "it failed"
-        return Finding(
-            check,
-            "error",
-            f"{name}: {reason}",
-            "Stop what uses it, or change the port.",
-        )
-    return Finding(check, "ok", f"{name} is free")
+    return found
 
 
 def _database(settings: Settings) -> Finding:
@@ -113,10 +66,18 @@ def _database(settings: Settings) -> Finding:
     return Finding("database", "ok", "PostgreSQL answers")
 
 
-def _data_dir(settings: Settings) -> Finding:
+def _data_dir(settings: Settings) -> Iterator[Finding]:
     if settings.storage.url.reveal():
-        return _database(settings)
+        yield _database(settings)
+        return
     path = Path(settings.storage.data_dir)
+    found = _folder(settings, path)
+    yield found
+    if found.state != "error":
+        yield _free_space(path)
+
+
+def _folder(settings: Settings, path: Path) -> Finding:
     try:
         if not path.exists():
             can_be_made(path)
@@ -131,6 +92,15 @@ def _data_dir(settings: Settings) -> Finding:
         reason = failure.strerror or type(failure).__name__
         return Finding("data folder", "error", f"{path}: {reason}", "Name another folder.")
     return _mode_of(path, mode)
+
+
+def _free_space(path: Path) -> Finding:
+    there = next(one for one in (path.absolute(), *path.absolute().parents) if one.exists())
+    free_mb = shutil.disk_usage(there).free // 1_000_000
+    if free_mb < LEAST_FREE_MB:
+        advice = "Free space on that disk: without it no session can be stored."
+        return Finding("disk", "warning", f"{free_mb:,} MB free for {path}", advice)
+    return Finding("disk", "ok", f"{free_mb:,} MB free")
 
 
 # Advice by the beginning of SQLite's error name.
@@ -173,44 +143,29 @@ async def _open_and_close(settings: Settings) -> None:
     await store.close()
 
 
-def _clock() -> Finding:
-    if time.time() < EARLIEST_PLAUSIBLE_UNIX_S:
-        return Finding("clock", "error", "the clock is years behind", "Run a time service.")
-    return Finding("clock", "ok", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()))
-
-
 def _public_addresses(settings: Settings) -> Finding:
     try:
         addresses = public_addresses(settings.media.public_ips, settings.media.host)
     except ConfigurationError as failure:
         return Finding("public ip", "error", str(failure), "Give --public-ip an IP address.")
+    return address_finding(addresses, named=bool(settings.media.public_ips))
+
+
+def address_finding(addresses: tuple[str, ...], *, named: bool) -> Finding:
+    """Judges the addresses that clients are given. `named`: an operator chose them."""
     text = ", ".join(addresses)
     if only_loopback(addresses):
         return Finding("public ip", "warning", text, f"{ONLY_LOOPBACK}.")
-    if not settings.media.public_ips:
-        return Finding(
-            "public ip",
-            "warning",
-            f"not set; clients use: {text}",
-            "Set --public-ip if clients reach this machine at another address.",
-        )
-    return Finding("public ip", "ok", text)
-
-
-def _buffers() -> Finding:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WANTED_BUFFER_BYTES)
-        # The kernel reports twice the granted size (socket(7)).
-        granted = probe.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
-    if granted < WANTED_BUFFER_BYTES:
-        return Finding(
-            "udp buffers",
-            "warning",
-            f"{granted:,} of {WANTED_BUFFER_BYTES:,} bytes",
-            f"sysctl -w net.core.rmem_max={WANTED_BUFFER_BYTES} "
-            f"net.core.wmem_max={WANTED_BUFFER_BYTES}",
-        )
-    return Finding("udp buffers", "ok", f"{granted:,} bytes")
+    if any(ipaddress.ip_address(one).is_global for one in addresses):
+        return Finding("public ip", "ok", text if named else f"not set; clients use: {text}")
+    if named:
+        return Finding("public ip", "ok", f"{text}: only for clients in that network")
+    return Finding(
+        "public ip",
+        "warning",
+        f"not set; clients use: {text}, which nobody outside that network reaches",
+        "Set --public-ip (SEALROUTE_PUBLIC_IP) to the address that clients reach this machine at.",
+    )
 
 
 def _archives(settings: Settings) -> Finding:
@@ -241,46 +196,3 @@ def _has_tap_reader() -> bool:
         return hasattr(importlib.import_module("sfu._native"), "TapReader")
     except ImportError:
         return False
-
-
-def _server(url: str, path: str) -> Finding:
-    try:
-        status, _ = _fetch(url.rstrip("/") + path)
-    except (OSError, ValueError) as failure:
-        return Finding(f"server {path}", "error", _reason(failure), "Is it running at that URL?")
-    if status != 200:
-        return Finding(f"server {path}", "error", f"status {status}", "Check the server's log.")
-    return Finding(f"server {path}", "ok", "200")
-
-
-def _server_clock(url: str) -> Finding:
-    try:
-        _, date = _fetch(url.rstrip("/") + "/healthz")
-        difference_s = abs(parsedate_to_datetime(date).timestamp() - time.time())
-    except (OSError, ValueError, TypeError) as failure:
-        return Finding("server clock", "error", _reason(failure), "Is it running at that URL?")
-    if difference_s > MAX_CLOCK_DIFFERENCE_S:
-        return Finding(
-            "server clock",
-            "error",
-            f"{difference_s:.0f} s from this machine's",
-            "Run a time service on both: tokens carry times.",
-        )
-    return Finding("server clock", "ok", f"{difference_s:.0f} s from this machine's")
-
-
-def _fetch(url: str) -> tuple[int, str]:
-    if not url.startswith(("http://", "https://")):
-        raise ValueError("the URL must begin with http:// or https://")
-    try:
-        with urlopen(Request(url), timeout=URL_TIMEOUT_S) as answer:  # noqa: S310 - checked above
-            return answer.status, answer.headers.get("Date", "")
-    except HTTPError as failure:
-        with failure:
-            return failure.code, failure.headers.get("Date", "")
-
-
-def _reason(failure: BaseException) -> str:
-    if isinstance(failure, URLError) and isinstance(failure.reason, ssl.SSLError | OSError):
-        return failure.reason.strerror or "the connection failed"
-    return str(failure) or type(failure).__name__

@@ -1,26 +1,15 @@
 """`sealroute doctor session ID`: asks the running server why a subscriber receives no media."""
 
 import argparse
-import json
-import time
 from collections.abc import Iterator
-from typing import Any
-from urllib.error import HTTPError, URLError
 from urllib.parse import quote
-from urllib.request import Request, urlopen
 
-from config.load import ConfigurationError
 from signaling.administration import existing_project
-from signaling.cli.health import local_url
+from signaling.cli.asking import Document, ask, project_url, server_url
 from signaling.cli.shell import Shell
-from signaling.domain.errors import ErrorCode, NotFound, Unavailable
+from signaling.domain.errors import ErrorCode, NotFound
 from signaling.domain.projects import Project
-from signaling.domain.rest_credentials import new_rest_token
 from signaling.storage.base import Store
-
-TIMEOUT_S = 10
-MAX_ANSWER_BYTES = 8_388_608
-Document = dict[str, Any]
 
 
 class SessionDoctor:
@@ -41,13 +30,11 @@ class SessionDoctor:
         project = self._shell.with_store(arguments, work)
         if not isinstance(project, Project):
             raise TypeError("the store gave no project")
-        url = arguments.url or local_url(self._shell.settings_of(arguments).http)
-        if not url.startswith(("http://", "https://")):
-            raise ConfigurationError("--url must begin with http:// or https://")
-        path = f"{url.rstrip('/')}/v2/project/{project.api_key}/session/{quote(arguments.session)}"
-        streams = [str(item["id"]) for item in self._ask(project, f"{path}/stream")["items"]]
+        url = server_url(arguments, self._shell.settings_of(arguments).http)
+        path = f"{project_url(url, project)}/session/{quote(arguments.session)}"
+        streams = [str(item["id"]) for item in ask(project, f"{path}/stream")["items"]]
         wanted = [arguments.stream] if arguments.stream else streams
-        found = [self._ask(project, f"{path}/stream/{quote(one)}/explain") for one in wanted]
+        found = [ask(project, f"{path}/stream/{quote(one)}/explain") for one in wanted]
         lines = [line for one in found for line in describe(one)]
         nothing = "The session has no streams on that server."
         self._shell.show(arguments, found, "\n".join(lines) or nothing)
@@ -60,25 +47,6 @@ class SessionDoctor:
             if not any(reason["code"] == "no_track" for reason in received["reasons"])
         ]
         return 0 if all(flowing) else 1
-
-    def _ask(self, project: Project, url: str) -> Document:
-        token = new_rest_token(project, int(time.time()))
-        request = Request(url, headers={"X-OPENTOK-AUTH": token})  # noqa: S310 - checked by `run`
-        try:
-            with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - the same
-                document: Document = json.loads(answer.read(MAX_ANSWER_BYTES))
-                return document
-        except HTTPError as failure:
-            with failure:
-                if failure.code == 404:
-                    raise NotFound(ErrorCode.STREAM_NOT_FOUND) from failure
-                raise Unavailable(
-                    ErrorCode.INTERNAL, f"The server answered with status {failure.code}."
-                ) from failure
-        except (URLError, OSError, ValueError) as failure:
-            raise Unavailable(
-                ErrorCode.INTERNAL, "No server answers there; set its address with --url."
-            ) from failure
 
 
 def describe(found: Document) -> Iterator[str]:

@@ -29,6 +29,30 @@ async def signal(call: Call) -> Answer:
     return empty_answer(204)
 
 
+async def list_sessions(call: Call) -> Answer:
+    """The project's sessions with clients on this node, oldest first."""
+    wanted = requests.read_query(call.query, requests.Page)
+    found = [
+        one
+        for one in await call.services.live.sessions(call.project.api_key)
+        if wanted.session_id in (None, one.record.session_id)
+    ]
+    begin = wanted.offset or 0
+    end = begin + (requests.DEFAULT_PAGE if wanted.count is None else wanted.count)
+    items = tuple(
+        replies.LiveSession(
+            session_id=one.record.session_id,
+            media_mode=one.record.options.media_mode.value,
+            e2ee=one.record.options.e2ee,
+            created_at=one.record.created_ms,
+            connection_count=one.connections,
+            stream_count=one.streams,
+        )
+        for one in found[begin:end]
+    )
+    return json_answer(200, replies.LiveSessions(count=len(found), items=items))
+
+
 def _stream(stream: LiveStream) -> replies.Stream:
     # Audio-only streams are "camera", because the SDKs know no other value.
     return replies.Stream(

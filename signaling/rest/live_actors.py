@@ -11,7 +11,7 @@ from signaling.domain.announcing import has_announced_connections
 from signaling.domain.errors import ErrorCode, NotFound
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.session_state import Bucket
-from signaling.rest.live_sessions import Counts, LiveConnection, LiveStream
+from signaling.rest.live_sessions import Counts, LiveConnection, LiveSession, LiveStream
 from signaling.sessions.actor import SessionActor
 from signaling.sessions.directory import SessionDirectory
 from signaling.sessions.explain import Explanation, Readings, explain
@@ -52,6 +52,18 @@ class LiveActors:
         connection = None if to is None else ConnectionId(to)
         actor = self._occupied(record)
         actor.apply(commands.RestSignal(type=type_, data=data, to=connection))
+
+    async def sessions(self, project_id: str) -> Sequence[LiveSession]:
+        found = [
+            LiveSession(
+                state.record,
+                connections=sum(member.announced for member in state.connections.values()),
+                streams=sum(stream.live for stream in state.streams.values()),
+            )
+            for state in (actor.state for actor in self._directory.actors())
+            if state.record.project_id == project_id and has_announced_connections(state)
+        ]
+        return sorted(found, key=lambda one: (one.record.created_ms, one.record.session_id))
 
     async def streams(self, record: SessionRecord) -> Sequence[LiveStream]:
         actor = self._directory.find(record.session_id)

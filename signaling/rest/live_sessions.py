@@ -26,6 +26,15 @@ class LiveConnection:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveSession:
+    """A session with clients in it, and how many of them and of their streams there are."""
+
+    record: SessionRecord
+    connections: int
+    streams: int
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     sessions: int
     connections: int
@@ -41,6 +50,9 @@ class LiveSessions(Protocol):
         self, record: SessionRecord, to: str | None, type_: str | None, data: str
     ) -> None:
         """Sends an unencrypted signal of the application to one connection or to all."""
+
+    async def sessions(self, project_id: str) -> Sequence[LiveSession]:
+        """Those of the project with clients in them, oldest first."""
 
     async def streams(self, record: SessionRecord) -> Sequence[LiveStream]: ...
     async def connections(self, record: SessionRecord) -> Sequence[LiveConnection]: ...

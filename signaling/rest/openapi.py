@@ -2,11 +2,11 @@
 
 import inspect
 from collections.abc import Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import msgspec
 
+from config.version import version
 from signaling.domain.errors import ERRORS, ErrorCode
 from signaling.http.answers import JSON, Failure
 from signaling.rest.bodies import form_or_json_fields, no_fields
@@ -52,7 +52,7 @@ def openapi_document(routes: Iterable[Route]) -> Json:
         paths.setdefault(route.template, {})[route.method.lower()] = _operation(route, schemas)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Sealroute", "version": _version(), "description": _ABOUT},
+        "info": {"title": "Sealroute", "version": version(), "description": _ABOUT},
         "servers": [{"url": "/"}, {"url": "/e2ee", "description": "New sessions are encrypted"}],
         "security": [{"secret": []}, {"application": []}],
         "paths": paths,
@@ -186,10 +186,3 @@ def _example(code: ErrorCode) -> Json:
 def _without_indents(schema: Json) -> Json:
     text = schema.get("description")
     return schema if text is None else {**schema, "description": inspect.cleandoc(text)}
-
-
-def _version() -> str:
-    try:
-        return version("sealroute")
-    except PackageNotFoundError:
-        return "0"

@@ -39,6 +39,24 @@ class Session(Reply, kw_only=True, omit_defaults=True):
     created_at: Milliseconds
 
 
+class LiveSession(Reply, kw_only=True):
+    """A session with clients in it."""
+
+    session_id: str
+    media_mode: Literal["routed", "relayed"]
+    e2ee: bool
+    created_at: Milliseconds
+    connection_count: int
+    stream_count: int
+
+
+class LiveSessions(Reply):
+    """`count`: all of them, also those that are not on this page."""
+
+    count: int
+    items: tuple[LiveSession, ...]
+
+
 class Stream(Reply):
     """A published stream. One without video is also a "camera": the SDKs know no other value."""
 

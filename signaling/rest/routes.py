@@ -143,6 +143,11 @@ _SESSION_ROUTES = (
             E.E2EE_NOT_ENABLED,
         ),
     ),
+    replace(
+        _list("/session", "the sessions that clients are in"),
+        handler=live.list_sessions,
+        answer=replies.LiveSessions,
+    ),
     _get(S, get_session, "Show a session", replies.Session, E.SESSION_NOT_FOUND),
     Route(
         "POST",

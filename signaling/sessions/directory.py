@@ -91,7 +91,7 @@ class SessionDirectory:
         self._actors: dict[SessionId, SessionActor] = {}
         self._lingering: dict[SessionId, Timer] = {}
         self._muted = _Mutes()
-        self._closed = False
+        self._takes_joins = True
 
     def find(self, session: str) -> SessionActor | None:
         return self._actors.get(SessionId(session))
@@ -101,7 +101,7 @@ class SessionDirectory:
 
         Errors: `server_shutdown`, `session_limit`.
         """
-        if self._closed:
+        if not self._takes_joins:
             raise error(ErrorCode.SERVER_SHUTDOWN)
         session = SessionId(record.session_id)
         if (timer := self._lingering.pop(session, None)) is not None:
@@ -164,9 +164,13 @@ class SessionDirectory:
             self._muted.note(session, active=actor.state.mute_forced)
             actor.end("clientDisconnected")
 
+    def refuse_joins(self) -> None:
+        """From now on every join is refused with `server_shutdown`; present clients can resume."""
+        self._takes_joins = False
+
     async def close(self) -> None:
         """Disconnects every client with `serverShutdown` and ends all media."""
-        self._closed = True
+        self.refuse_joins()
         for timer in self._lingering.values():
             timer.cancel()
         self._lingering.clear()

@@ -24,6 +24,8 @@ from config.settings import (
     StorageSettings,
 )
 from signaling.administration import DEVELOPMENT_FILE
+from signaling.cli.command_line import main as sealroute
+from signaling.draining import DrainEnd
 from signaling.logs import configure_logs
 from signaling.server import running_server
 from signaling.storage.sqlite import open_sqlite
@@ -174,6 +176,67 @@ async def test_when_the_server_goes_down_every_client_is_notified(tmp_path):
                 await expect(socket, "welcome")
         for socket in sockets:
             assert (await expect(socket, "disconnected"))["reason"] == "serverShutdown"
+            await socket.close()
+
+
+async def test_a_server_that_drains_lets_calls_go_on_and_nobody_in(tmp_path):
+    second_signal = asyncio.Event()
+
+    async def hurried(_seconds):
+        await second_signal.wait()
+        return True
+
+    async with aiohttp.ClientSession() as http:
+        settings = settings_in(tmp_path, drain_s=600)
+        async with running_server(settings, open_plane=fake_plane) as server:
+            site = Site(server, tmp_path, http)
+            session = await site.session()
+            inside = await site.join(session, site.token(session))
+            await expect(inside, "welcome")
+            draining = asyncio.create_task(server.drain(hurried))
+            await asyncio.sleep(0)
+            for session_id in (session, await site.session()):
+                outside = await site.join(session_id, site.token(session_id))
+                assert (await expect(outside, "error"))["code"] == "server_shutdown"
+                await outside.receive()
+                assert outside.close_code == 1012
+            async with http.get(f"{server.url}/readyz") as answer:
+                assert (answer.status, (await answer.json())["status"]) == (503, "draining")
+            async with http.get(f"{site.operations_url}/metrics") as answer:
+                text = await answer.text()
+            assert "sealroute_draining 1.0" in text
+            assert 'sealroute_joins_total{result="server_shutdown"} 2.0' in text
+            await inside.send_json({"t": "signal", "id": 2, "data": "still here"})
+            assert (await expect(inside, "signalReceived"))["data"] == "still here"
+            assert not draining.done()
+            second_signal.set()
+            assert await draining is DrainEnd.HURRIED
+        assert (await expect(inside, "disconnected"))["reason"] == "serverShutdown"
+        await inside.close()
+
+
+async def test_the_command_line_lists_the_sessions_that_clients_are_in(tmp_path, capsys):
+    async with (
+        running_server(settings_in(tmp_path), open_plane=fake_plane) as server,
+        aiohttp.ClientSession() as http,
+    ):
+        site = Site(server, tmp_path, http)
+        words = ["session", "list", "--url", server.url, "--data-dir", str(tmp_path)]
+
+        async def listed():
+            assert await asyncio.to_thread(sealroute, [*words, "--json"]) == 0
+            return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+        session, _empty = await site.session(e2ee=True), await site.session()
+        assert await listed() == []
+        sockets = [await site.join(session, site.token(session)) for _ in range(2)]
+        for socket in sockets:
+            await expect(socket, "welcome")
+        (found,) = await listed()
+        assert (found["sessionId"], found["apiKey"]) == (session, site.key)
+        assert (found["e2ee"], found["connectionCount"], found["streamCount"]) == (True, 2, 0)
+        assert await asyncio.to_thread(sealroute, [*words, "--api-key", "1"]) == 1
+        for socket in sockets:
             await socket.close()
 
 

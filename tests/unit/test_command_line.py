@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+import tomllib
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -294,6 +295,13 @@ def test_a_wrong_setting_is_reported_with_the_nearest_name(shell, monkeypatch):
     status, _, complaint = shell("project", "list")
     assert status == 1
     assert "did you mean SEALROUTE_PORT" in complaint
+
+
+def test_the_version_is_the_one_of_the_package(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    declared = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert capsys.readouterr().out.startswith(f"sealroute {declared['project']['version']} ")
 
 
 def test_the_doctor_says_what_it_found_and_what_to_do(shell):

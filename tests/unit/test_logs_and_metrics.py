@@ -1,5 +1,6 @@
 import io
 import logging
+import platform
 import sys
 
 import pytest
@@ -7,6 +8,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.version import version
 from signaling.logs import REDACTED, configure_logs, redact
 from signaling.metrics import Metrics
 
@@ -93,6 +95,12 @@ def test_media_counters_become_metrics_and_drops_are_reported_by_reason():
     assert 'sealroute_packets_dropped_total{reason="not_encrypted"} 3.0' in text
     counters["drop.replayed"] = 5
     assert 'sealroute_packets_dropped_total{reason="replayed"} 1.0' in text
+
+
+def test_the_release_that_runs_is_a_metric():
+    text = Metrics(dict).render().decode()
+    labels = f'python="{platform.python_version()}",version="{version()}"'
+    assert f"sealroute_build_info{{{labels}}} 1.0" in text
 
 
 def test_every_metric_says_what_it_counts():

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from signaling.domain.session_options import MediaMode, SessionOptions, SessionRecord
+from signaling.rest.live_sessions import LiveSession
+
 # --- what is going on in a session --------------------------------------------------------
 
 
@@ -33,6 +36,34 @@ async def test_a_stream_is_explained_with_codes_sentences_and_figures(room):
             "detail": "paused",
         }
     ]
+
+
+def in_use(number: int, *, relayed: bool = False) -> LiveSession:
+    mode = MediaMode.RELAYED if relayed else MediaMode.ROUTED
+    record = SessionRecord(f"2_{number}", "1", SessionOptions(media_mode=mode, e2ee=True), number)
+    return LiveSession(record, connections=2, streams=1)
+
+
+async def test_the_sessions_with_clients_are_listed_page_by_page(caller):
+    live = caller.server.live
+    assert await caller.call("GET", caller.path("/session")) == (200, {"count": 0, "items": []})
+    live.live_sessions = [in_use(1), in_use(2, relayed=True), in_use(3)]
+    assert live.asked[-1] == ("sessions", caller.server.project.api_key)
+    status, body = await caller.call("GET", caller.path("/session?offset=1&count=1"))
+    assert (status, body["count"]) == (200, 3)
+    assert body["items"] == [
+        {
+            "sessionId": "2_2",
+            "mediaMode": "relayed",
+            "e2ee": True,
+            "createdAt": 2,
+            "connectionCount": 2,
+            "streamCount": 1,
+        }
+    ]
+    _, one = await caller.call("GET", caller.path("/session?sessionId=2_3"))
+    assert [item["sessionId"] for item in one["items"]] == ["2_3"]
+    assert (await caller.call("GET", caller.path("/session?count=-1")))[0] == 400
 
 
 async def test_an_unknown_stream_and_anothers_session_are_not_explained(room):

@@ -356,6 +356,14 @@ class EgressSettings:
         0,
         1_024,
     )
+    cores: int = knob(
+        0,
+        "Processor cores for composed archives; more of them are refused. A composed archive of"
+        " 640x480 takes 0.35 of a core, 1280x720 0.65, 1920x1080 1.25; one alone is never refused."
+        " 0: half of the cores.",
+        0,
+        1_024,
+    )
 
 
 @dataclass(frozen=True, slots=True)

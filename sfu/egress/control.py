@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from sfu.egress.composition import Composition, Layout
+
 MAX_LINE_BYTES = 4_194_304
 """A job's line lists its streams; 1,000 with connection data of 1 KB are 1.3 MB."""
 
@@ -35,6 +37,12 @@ class JobLine(Struct, tag_field="line", tag="job", frozen=True):
     recover: bool = False
     paused_at_us: Time | None = None
     streams: list[dict[str, Any]] | None = None
+    composition: Composition | None = None
+
+
+class LayoutLine(Struct, tag_field="line", tag="layout", frozen=True):
+    layout: Layout
+    at_us: Time
 
 
 class RecordLine(Struct, tag_field="line", tag="record", frozen=True):
@@ -61,6 +69,7 @@ IgnoredReason = Literal[
     "frame_too_large",
     "implausible_time",
     "malformed_event",
+    "not_decoded",
     "not_in_a_file",
     "paused",
     "too_many_parts",
@@ -90,7 +99,7 @@ class FailedLine(Struct, tag_field="line", tag="failed", frozen=True):
     text: Annotated[str, Meta(max_length=200)]
 
 
-Down = JobLine | RecordLine | FinishLine
+Down = JobLine | LayoutLine | RecordLine | FinishLine
 Up = ReadyLine | RecordingLine | ProgressLine | DoneLine | FailedLine
 
 

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 ZYGOTE = (sys.executable, "-P", "-m", "sfu.egress.zygote")
 """-P: the working directory may hold anybody's modules."""
+COMPOSING_ZYGOTE = (sys.executable, "-P", "-m", "sfu.egress.composer.zygote")
 START_S = 20.0
 """Loading takes a part of a second; on a machine that is short of everything much longer."""
 CLOSE_S = 5.0

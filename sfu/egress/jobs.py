@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from sfu.egress.composition import Composition, Layout
+
 
 class EgressError(Exception):
     """A job that is refused or failed. Codes: no_capacity, child_lost, no_media, disk_full,
@@ -19,7 +21,8 @@ class EgressError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ArchiveJob:
-    """One archive with a file for each stream. `folder` belongs to the job alone."""
+    """One archive: with `composition` one file of all streams, else a file for each. `folder`
+    belongs to the job alone."""
 
     archive: str
     folder: Path
@@ -27,6 +30,7 @@ class ArchiveJob:
     name: str
     created_unix_ms: int
     hold_ms: int
+    composition: Composition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,9 @@ class Job(Protocol):
     def streams(self, present: Mapping[str, Mapping[str, object]]) -> None:
         """The streams that are present, each with its `streamAdded` event, for a restarted
         process. Without it that process uses the job's journal."""
+
+    def set_layout(self, layout: Layout) -> None:
+        """Of a composed job."""
 
     def finish(self, reason: str) -> None:
         """Writes what the tap still holds, then completes the files. Idempotent."""

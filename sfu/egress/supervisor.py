@@ -10,11 +10,14 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from config.settings import EgressSettings
+from sfu.egress import capacity
 from sfu.egress.child_link import SILENCE_S, ChildLink, spawn
+from sfu.egress.composition import Composition, Layout
 from sfu.egress.control import (
     DoneLine,
     Down,
@@ -22,19 +25,20 @@ from sfu.egress.control import (
     FinishLine,
     IgnoredReason,
     JobLine,
+    LayoutLine,
     ProgressLine,
     ReadyLine,
     RecordingLine,
     RecordLine,
 )
 from sfu.egress.deaths import Deaths
-from sfu.egress.forks import ZYGOTE, ForkError, Zygote
+from sfu.egress.forks import COMPOSING_ZYGOTE, ZYGOTE, ForkError, Zygote
 from sfu.egress.jobs import ArchiveJob, EgressError, Finished, JobListener
 
 log = logging.getLogger(__name__)
 
 RESTART_S = 0.2
-ARCHIVE_FILE = "archive.zip"
+ARCHIVE_FILE, COMPOSED_FILE = "archive.zip", "archive.mp4"
 _MICROSECONDS = 1_000_000
 _OLDEST_START_US = 60 * _MICROSECONDS
 """A wall clock that was set meanwhile does not put the beginning into another hour."""
@@ -52,11 +56,13 @@ class Supervisor:
         close_within_s: float = 5.0,
         silence_s: float = SILENCE_S,
         program: Sequence[str] = ZYGOTE,
+        composing_program: Sequence[str] = COMPOSING_ZYGOTE,
     ) -> None:
         self._settings = settings
         self._close_within_s = close_within_s
         self._silence_s = silence_s
         self._zygote = Zygote(program)
+        self._composing_zygote = Zygote(composing_program)
         self._jobs: dict[ArchiveRun, asyncio.Task[None]] = {}
         self._totals: Counter[str] = Counter()
         self._closed = False
@@ -74,17 +80,17 @@ class Supervisor:
         return self._zygote.pid
 
     def start(self, job: ArchiveJob, media: socket.socket, listener: JobListener) -> "ArchiveRun":
-        if self._closed or len(self._jobs) >= self._settings.children_max:
+        if self._closed or not self._has_room(job):
             media.close()
             raise EgressError("no_capacity", "This server has no room for another recording.")
         self._totals["starts"] += 1
-        run = ArchiveRun(self._zygote, job, media, listener, self._totals, self._silence_s)
+        run = ArchiveRun(self._zygote_of(job), job, media, listener, self._totals, self._silence_s)
         self._jobs[run] = run.task
         run.task.add_done_callback(lambda _: self._jobs.pop(run, None))
         return run
 
     async def recover(self, job: ArchiveJob) -> Finished | None:
-        outcome = await _complete(self._zygote, job, self._silence_s)
+        outcome = await _complete(self._zygote_of(job), job, self._silence_s)
         if isinstance(outcome, DoneLine):
             return _finished(job, outcome)
         if outcome.code == "no_media":
@@ -102,7 +108,20 @@ class Supervisor:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._zygote.close()
+        await asyncio.gather(self._zygote.close(), self._composing_zygote.close())
+
+    def _zygote_of(self, job: ArchiveJob) -> Zygote:
+        """Codecs are in the processes alone that need them."""
+        return self._zygote if job.composition is None else self._composing_zygote
+
+    def _has_room(self, job: ArchiveJob) -> bool:
+        if len(self._jobs) >= self._settings.children_max:
+            return False
+        if job.composition is None:
+            return True
+        running = [capacity.cost(one) for run in self._jobs if (one := run.composition)]
+        wanted = capacity.cost(job.composition)
+        return capacity.has_room(running, wanted, capacity.budget(self._settings.cores))
 
 
 class ArchiveRun:
@@ -147,6 +166,16 @@ class ArchiveRun:
 
     def streams(self, present: Mapping[str, Mapping[str, object]]) -> None:
         self._streams = [dict(added) for added in present.values()]
+
+    @property
+    def composition(self) -> Composition | None:
+        return self._job.composition
+
+    def set_layout(self, layout: Layout) -> None:
+        if self._job.composition is not None:
+            composition = replace(self._job.composition, layout=layout)
+            self._job = replace(self._job, composition=composition)
+            self._send(LayoutLine(layout, _now_us()))
 
     def finish(self, reason: str) -> None:
         if self._reason is None:
@@ -274,12 +303,14 @@ def _job_line(job: ArchiveJob, *, origin_us: int, **state: Any) -> JobLine:  # n
         created_unix_ms=job.created_unix_ms,
         origin_us=origin_us,
         hold_ms=job.hold_ms,
+        composition=job.composition,
         **state,
     )
 
 
 def _finished(job: ArchiveJob, done: DoneLine) -> Finished:
-    file = Path(job.folder) / ARCHIVE_FILE
+    name = ARCHIVE_FILE if job.composition is None else COMPOSED_FILE
+    file = Path(job.folder) / name
     return Finished(file, done.size_bytes, bytes.fromhex(done.sha256), done.recorded_ms)
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 from msgspec import Struct
@@ -58,50 +59,90 @@ RESERVE_BYTES = 67_108_864
 """What an archive leaves of a disk: the server's database may be there too."""
 
 
-def complete(
-    folder: Path,
-    on_progress: Callable[[], None] = lambda: None,
-    reserve_bytes: int = RESERVE_BYTES,
-) -> Result | None:
-    """Makes the archive of what is in the folder. None: there is no frame in it.
+class Form(Protocol):
+    """What an archive is when it is complete."""
 
-    Errors: `OSError`; the files stay, and this can be called again.
-    """
-    if (finished := _finished(folder)) is not None:
-        _remove_all_but_archive(folder, on_progress)
-        return finished
-    history = history_of(read_journal(folder))
-    if history.began is None:
-        return None
-    sizes = _indexed(folder, history, on_progress)
-    if not sizes:
-        return None
-    unfinished = folder / (names.ARCHIVE + names.UNFINISHED)
-    unfinished.unlink(missing_ok=True)
-    _check_room(folder, sum(sizes.values()) + reserve_bytes)
-    try:
+    @property
+    def file(self) -> str:
+        """Its name."""
+
+    def write(
+        self,
+        folder: Path,
+        history: History,
+        target: Path,
+        on_progress: Callable[[], None],
+        reserve_bytes: int,
+    ) -> int | None:
+        """Makes `target` of what is in the folder: the recorded microseconds. None: there is no
+        frame in it. Errors: `OSError`."""
+
+
+class Zip:
+    """A file for each stream, and the manifest. Implements `Form`."""
+
+    file = names.ARCHIVE
+
+    def write(
+        self,
+        folder: Path,
+        history: History,
+        target: Path,
+        on_progress: Callable[[], None],
+        reserve_bytes: int,
+    ) -> int | None:
+        sizes = _indexed(folder, history, on_progress)
+        if not sizes or history.began is None:
+            return None
+        check_room(folder, sum(sizes.values()) + reserve_bytes)
         write_zip(
-            unfinished,
+            target,
             (names.manifest_name(history.began.archive), manifest(history, sizes)),
             [folder / name for name in sizes],
             history.began.created_unix_ms,
             on_progress,
         )
+        return recorded_us(history)
+
+
+ZIP = Zip()
+
+
+def complete(
+    folder: Path,
+    on_progress: Callable[[], None] = lambda: None,
+    reserve_bytes: int = RESERVE_BYTES,
+    form: Form = ZIP,
+) -> Result | None:
+    """Makes the archive of what is in the folder. None: there is no frame in it.
+
+    Errors: `OSError`; the files stay, and this can be called again.
+    """
+    if (finished := _finished(folder, form)) is not None:
+        _remove_all_but_archive(folder, form, on_progress)
+        return finished
+    history = history_of(read_journal(folder))
+    if history.began is None:
+        return None
+    unfinished = folder / (form.file + names.UNFINISHED)
+    unfinished.unlink(missing_ok=True)
+    try:
+        recorded = form.write(folder, history, unfinished, on_progress, reserve_bytes)
     except OSError:
         unfinished.unlink(missing_ok=True)  # room for what else is written
         raise
+    if recorded is None:
+        return None
     result = Result(
-        unfinished.stat().st_size,
-        digest_of(unfinished, on_progress).hex(),
-        recorded_us(history) // 1000,
+        unfinished.stat().st_size, digest_of(unfinished, on_progress).hex(), recorded // 1000
     )
-    unfinished.replace(folder / names.ARCHIVE)
+    unfinished.replace(folder / form.file)
     _store(folder, result)
-    _remove_all_but_archive(folder, on_progress)
+    _remove_all_but_archive(folder, form, on_progress)
     return result
 
 
-def _check_room(folder: Path, needed_bytes: int) -> None:
+def check_room(folder: Path, needed_bytes: int) -> None:
     """Nobody else's writes fail because this one was begun in vain."""
     there = os.statvfs(folder)
     if there.f_bavail * there.f_frsize < needed_bytes:
@@ -125,10 +166,10 @@ def _indexed(folder: Path, history: History, on_progress: Callable[[], None]) ->
     return sizes
 
 
-def _finished(folder: Path) -> Result | None:
+def _finished(folder: Path, form: Form) -> Result | None:
     try:
         result = msgspec.json.decode((folder / names.RESULT).read_bytes(), type=Result)
-        if (folder / names.ARCHIVE).stat().st_size == result.size_bytes:
+        if (folder / form.file).stat().st_size == result.size_bytes:
             return result
     except (FileNotFoundError, msgspec.MsgspecError):
         pass
@@ -149,9 +190,9 @@ def _store(folder: Path, result: Result) -> None:
         os.close(descriptor)
 
 
-def _remove_all_but_archive(folder: Path, on_progress: Callable[[], None]) -> None:
+def _remove_all_but_archive(folder: Path, form: Form, on_progress: Callable[[], None]) -> None:
     """Room: the archive has everything. What cannot be removed does no harm."""
-    kept = {names.ARCHIVE, names.RESULT, names.LOCK}
+    kept = {form.file, names.RESULT, names.LOCK}
     for path in folder.iterdir():
         if path.name not in kept and path.is_file():
             with suppress(OSError):

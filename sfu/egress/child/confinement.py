@@ -9,17 +9,15 @@ from pathlib import Path
 
 from sfu.egress import landlock
 
-MEMORY_BYTES = 1_073_741_824
-"""Beyond what is mapped already; 50 streams that all wait for a part take 650 MB."""
 _PAGE_BYTES = resource.getpagesize()
 
 hashlib.sha256().digest()  # OpenSSL reads its configuration with the first digest
 
 
-def confine(folder: Path) -> int:
+def confine(folder: Path, memory_bytes: int) -> int:
     """The version of Landlock that holds; 0 where the kernel has none. Not fatal: a recording
-    without it is what users of such a kernel have."""
-    _limit_memory()
+    without it is what users of such a kernel have. `memory_bytes`: beyond what is mapped now."""
+    _limit_memory(memory_bytes)
     if os.geteuid() != 0:  # for root it does not count
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
@@ -30,10 +28,10 @@ def confine(folder: Path) -> int:
         return 0
 
 
-def _limit_memory() -> None:
+def _limit_memory(memory_bytes: int) -> None:
     with suppress(OSError, ValueError):
         mapped = int(Path("/proc/self/statm").read_text().split()[0]) * _PAGE_BYTES
         _soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-        limit = mapped + MEMORY_BYTES
+        limit = mapped + memory_bytes
         limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

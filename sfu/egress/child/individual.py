@@ -31,6 +31,7 @@ from sfu.egress.child.frames import Frame, frame_of
 from sfu.egress.child.journal import Journal
 from sfu.egress.child.manifest import History
 from sfu.egress.child.stream_recorder import StreamRecorder
+from sfu.egress.composition import Layout
 from sfu.egress.control import IgnoredReason
 
 PLAUSIBLE_US = 60_000_000
@@ -46,6 +47,8 @@ MAX_ADDED = 10_000
 class IndividualArchive:
     """`history` is what earlier processes of the same job left in the journal; `beat` is called
     after each file that had to wait for the disk."""
+
+    is_behind = is_full = False
 
     def __init__(
         self,
@@ -137,6 +140,13 @@ class IndividualArchive:
         for one in self._streams.values():
             one.need_key_frames()
         return [ssrc for one in self._streams.values() for ssrc in one.video_ssrcs]
+
+    def set_layout(self, layout: Layout, host_us: int) -> None:
+        """Files of single streams have no layout."""
+
+    def take_wanted_key_frames(self) -> list[int]:
+        """What a file lacks is asked for by the reader of the tap."""
+        return []
 
     def handle_time(self, host_us: int) -> None:
         at_us = self._timeline.reached(host_us - self._hold_us)

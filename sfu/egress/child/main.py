@@ -22,8 +22,8 @@ from sfu.egress.child.confinement import confine
 from sfu.egress.child.control_socket import ControlSocket
 from sfu.egress.child.events import Began
 from sfu.egress.child.frames import Reader, in_order
-from sfu.egress.child.individual import IndividualArchive
 from sfu.egress.child.journal import Journal, read_journal
+from sfu.egress.child.kinds import INDIVIDUAL, Kind
 from sfu.egress.child.manifest import History, history_of
 from sfu.egress.child.part import is_full
 from sfu.egress.control import (
@@ -32,6 +32,7 @@ from sfu.egress.control import (
     FailedLine,
     FinishLine,
     JobLine,
+    LayoutLine,
     ProgressLine,
     ReadyLine,
     RecordingLine,
@@ -61,7 +62,7 @@ def now_us() -> int:
     return time.monotonic_ns() // 1000
 
 
-def main(open_reader: OpenReader) -> int:
+def main(open_reader: OpenReader, kind: Kind = INDIVIDUAL) -> int:
     control = ControlSocket(socket.socket(fileno=CONTROL_DESCRIPTOR))
     first = control.poll(FIRST_LINE_S)
     if not first or not isinstance(first[0], JobLine):
@@ -74,20 +75,22 @@ def main(open_reader: OpenReader) -> int:
         elif not folder.is_dir():
             control.send(_NO_MEDIA)
             return 0
-        landlock = confine(folder)
+        if not job.recover:
+            kind.prepare(job)
+        landlock = confine(folder, kind.memory_bytes)
         with locked(folder, reporter.beat):
             control.send(ReadyLine(landlock))
             if not job.recover:
-                _Recorder(job, control, reporter, open_reader).run(rest)
-            _complete(job, control, reporter)
+                _Recorder(job, control, reporter, open_reader, kind).run(rest)
+            _complete(job, control, reporter, kind)
     except OSError as failure:
         control.send(_failed(failure))
         return 1
     return 0
 
 
-def _complete(job: JobLine, control: ControlSocket, reporter: "_Reporter") -> None:
-    result = complete(Path(job.folder), reporter.beat)
+def _complete(job: JobLine, control: ControlSocket, reporter: "_Reporter", kind: Kind) -> None:
+    result = complete(Path(job.folder), reporter.beat, form=kind.form)
     if result is None:
         control.send(_NO_MEDIA)
     else:
@@ -126,7 +129,12 @@ class _Recorder:
     """Reads the tap until the job ends or the server is gone."""
 
     def __init__(
-        self, job: JobLine, control: ControlSocket, reporter: _Reporter, open_reader: OpenReader
+        self,
+        job: JobLine,
+        control: ControlSocket,
+        reporter: _Reporter,
+        open_reader: OpenReader,
+        kind: Kind,
     ) -> None:
         folder = Path(job.folder)
         self._control = control
@@ -138,9 +146,7 @@ class _Recorder:
         if history.began is None:
             self._journal.write(began)
             history.apply(began)
-        self._archive = IndividualArchive(
-            folder, self._journal, history, job.hold_ms, reporter.beat
-        )
+        self._archive = kind.open(job, self._journal, history, reporter.beat)
         self._media = socket.socket(fileno=os.dup(MEDIA_DESCRIPTOR))
         self._reader = open_reader(MEDIA_DESCRIPTOR, job.hold_ms)
         self._media_ended = False
@@ -184,13 +190,14 @@ class _Recorder:
         if self._media_ended:
             self._handle_lines(self._control.poll(POLL_MS / 1000))
         else:
-            items = self._read()
+            items = [] if self._archive.is_full else self._read()
             self._has_backlog = bool(items)
             # Frames that follow a resume may be here before its line was read.
             self._handle_lines(self._control.poll())
             self._handle_items(items)
         at_us = now_us()
         self._archive.handle_time(at_us)
+        self._ask_for_key_frames(self._archive.take_wanted_key_frames())
         if self._control.closed:
             self._finish(at_us)
         self._reporter.report(at_us, self._progress)
@@ -211,7 +218,7 @@ class _Recorder:
 
     def _read(self) -> list[tuple[Any, ...]]:
         try:
-            return self._reader.read(POLL_MS)
+            return self._reader.read(0 if self._archive.is_behind else POLL_MS)
         except (OSError, ValueError):
             self._media_ended = True  # the other end is gone
             return []
@@ -240,6 +247,8 @@ class _Recorder:
                     self._ask_for_key_frames(self._archive.resume(at_us))
                 case RecordLine(on=False, at_us=at_us):
                     self._archive.pause(at_us)
+                case LayoutLine(layout=layout, at_us=at_us):
+                    self._archive.set_layout(layout, at_us)
                 case FinishLine():
                     self._finish(now_us())
                 case JobLine():

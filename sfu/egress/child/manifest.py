@@ -68,6 +68,10 @@ class History:
         intervals = self.muted.get((stream, kind), [])
         return bool(intervals) and intervals[-1][1] is None
 
+    def classes_of(self, stream: str) -> list[str] | None:
+        """The layout classes that it has now; None if the journal does not know it."""
+        return self._classes.get(stream)
+
     def _began(self, entry: Began) -> None:
         if self.began is None:
             self.began = entry

@@ -8,6 +8,7 @@ JOURNAL = "journal.jsonl"
 RESULT = "result.json"
 LOCK = "lock"
 ARCHIVE = "archive.zip"
+COMPOSED = "archive.mp4"
 UNFINISHED = ".unfinished"
 """The ending of a file that is renamed when it is complete."""
 
@@ -36,3 +37,8 @@ def part_name(stream: str, video_codec: str | None, used: Container[str]) -> str
 
 def manifest_name(archive: str) -> str:
     return f"{stem_of(archive)}.json"
+
+
+def composed_part_name(number: int) -> str:
+    """The file of the process with that number, counted from 1."""
+    return f"part-{number}.mp4"

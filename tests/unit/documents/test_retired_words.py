@@ -69,6 +69,7 @@ ROOMS = (
     "sfu",
     "sfu/egress",
     "sfu/egress/child",
+    "sfu/egress/composer",
     "sfu/sdp",
     "config",
     "scripts",

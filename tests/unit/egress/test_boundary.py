@@ -32,3 +32,16 @@ def test_a_child_loads_no_codec_and_no_server(module):
     assert "sfu.egress.child.main" in loaded
     foreign = {"av", "numpy", "signaling", "aiohttp", "sqlalchemy", "asyncio", "structlog"}
     assert [name for name in loaded if name.partition(".")[0] in foreign] == []
+
+
+def test_what_records_single_streams_has_nothing_of_what_composes():
+    for module in ("sfu.egress.zygote", "sfu.egress.supervisor"):
+        loaded = loaded_by(f"import {module}")
+        assert [name for name in loaded if name.startswith("sfu.egress.composer")] == []
+
+
+def test_what_composes_has_its_codecs_before_it_forks():
+    loaded = loaded_by("import sfu.egress.composer.zygote")
+    assert {"av", "numpy", "sfu.egress.composer.composed"} <= loaded
+    foreign = {"signaling", "aiohttp", "sqlalchemy", "asyncio", "structlog"}
+    assert [name for name in loaded if name.partition(".")[0] in foreign] == []

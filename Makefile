@@ -26,7 +26,7 @@ PYTHON_SDK := sdk/python/src/sealroute_client
 # Python's side of the seam to the media core, from its description in Rust.
 CORE_API = cargo run --quiet --manifest-path native/Cargo.toml --jobs $(JOBS) -p sealroute-schema | $(BIN)/python scripts/core_api.py | $(BIN)/ruff format --stdin-filename sfu/core_api.py -
 
-.PHONY: fuzz test-fuzz check-descriptors check-switches help run build test test-image image-not-tested test-python test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format bench bench-quick bench-full bench-forwarding bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-attack docs docs-site clean
+.PHONY: fuzz test-fuzz check-descriptors check-switches help run build test test-image test-deploy image-not-tested test-python test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format bench bench-quick bench-full bench-forwarding bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-attack docs docs-site clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -123,6 +123,14 @@ test-image: build $(VENV)/dev.stamp ## The container image, built and run withou
 
 image-not-tested:
 	@echo "NOT TESTED: the container image, which takes root: sudo make test-image"
+
+# Not a part of `make test`: the programs are large to install, and the files change seldom.
+DEPLOY_PROGRAMS := caddy=caddy promtool=prometheus prometheus=prometheus nft=nftables systemd-analyze=systemd unshare=util-linux turnserver=coturn openssl=openssl
+
+test-deploy: build $(VENV)/dev.stamp ## The files of deploy/, read by Caddy, Prometheus, systemd, nftables, and run (root)
+	@scripts/require $(DEPLOY_PROGRAMS)
+	@[ -x .cache/deploy/bin/kubernetes-validate ] || { $(PYTHON) -m venv .cache/deploy && .cache/deploy/bin/pip install --quiet kubernetes-validate==1.37.0; }
+	$(BIN)/python -m pytest -q tests/deploy/programs.py tests/deploy/live.py
 
 test-hostile: build $(VENV)/dev.stamp ## The clients against a server that lies
 	@scripts/require /usr/bin/chromium=chromium /usr/bin/firefox-esr=firefox-esr node=nodejs pulseaudio=pulseaudio

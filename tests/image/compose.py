@@ -10,7 +10,16 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 TURN, PRIORITY = "deploy/turn.yml", "deploy/priority.yml"
+CADDY, TURN_TLS, MONITORING = "deploy/caddy.yml", "deploy/turn-tls.yml", "deploy/monitoring.yml"
 TURN_VARIABLES = {"SEALROUTE_PUBLIC_IP": "203.0.113.7", "TURN_URLS": "turn:203.0.113.7"}
+CADDY_VARIABLES = {"SEALROUTE_DOMAIN": "video.example.com", "HTTP_PUBLISH": "127.0.0.1:8080"}
+TLS_VARIABLES = {
+    **TURN_VARIABLES,
+    **CADDY_VARIABLES,
+    "HTTPS_PUBLISH": "203.0.113.7:443",
+    "TURN_DOMAIN": "turn.example.com",
+    "TURN_ADDRESS": "203.0.113.8",
+}
 
 
 def compose(*files: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -36,6 +45,8 @@ CHOICES = [
     ((TURN,), TURN_VARIABLES),
     ((PRIORITY,), {}),
     ((TURN, PRIORITY), TURN_VARIABLES),
+    ((CADDY, MONITORING), CADDY_VARIABLES),
+    ((CADDY, TURN, TURN_TLS), TLS_VARIABLES),
 ]
 
 
@@ -64,6 +75,40 @@ def test_the_node_publishes_its_calls_and_nothing_of_its_operation():
 
 def _ports(service: str) -> list:
     return services()[service]["ports"]
+
+
+def test_behind_caddy_nobody_else_reaches_the_node_or_the_certificate_of_another():
+    found = services(CADDY, TURN, TURN_TLS, MONITORING, **TLS_VARIABLES)
+    assert _published(found["sealroute"]) >= {"127.0.0.1:8080:8080/tcp"}
+    assert "0.0.0.0:8080" not in str(found["sealroute"]["ports"])
+    assert _published(found["caddy"]) == {
+        "80:80/tcp",
+        "203.0.113.7:443:443/tcp",
+        "203.0.113.7:443:443/udp",
+    }
+    assert all(one.startswith("127.0.0.1:") for one in _published(found["grafana"]))
+    assert "--listening-ip=203.0.113.8" in found["turn"]["command"]
+    assert "--no-tls" not in found["turn"]["command"]
+    environment = found["sealroute"]["environment"]
+    assert environment["SEALROUTE_HTTP_TRUSTED_PROXIES"].endswith("/24")
+    assert environment["SEALROUTE_ARCHIVE_PUBLIC_URL"] == "https://video.example.com"
+
+
+def _published(service: dict) -> set[str]:
+    """As "host:port:port/protocol", however this release of Compose writes it."""
+    long = [
+        f"{one['published']}:{one['target']}" if isinstance(one, dict) else str(one)
+        for one in service["ports"]
+    ]
+    return {one if "/" in one else f"{one}/tcp" for one in long}
+
+
+@pytest.mark.parametrize("missing", sorted(TLS_VARIABLES.keys() - TURN_VARIABLES.keys()))
+def test_what_a_choice_needs_is_asked_for_by_name(missing):
+    variables = {name: value for name, value in TLS_VARIABLES.items() if name != missing}
+    done = compose(CADDY, TURN, TURN_TLS, **variables)
+    assert done.returncode != 0
+    assert missing in done.stderr
 
 
 def test_no_address_is_claimed_that_nobody_named():

@@ -116,7 +116,10 @@ def test_the_image_is_asked_for_its_health_and_stopped_as_the_server_expects():
     assert "STOPSIGNAL SIGTERM" in lines
 
 
-@pytest.mark.parametrize("name", ["docker-compose.yml", "deploy/turn.yml"])
+@pytest.mark.parametrize(
+    "name",
+    ["docker-compose.yml", "deploy/turn.yml", "deploy/caddy.yml", "deploy/monitoring.yml"],
+)
 def test_the_logs_of_every_container_are_bounded(name):
     services = yaml.safe_load((ROOT / name).read_text())["services"]
     # A service without an image only adds to that of another file.

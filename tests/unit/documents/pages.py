@@ -13,7 +13,7 @@ _FENCE = re.compile(r"^ *(```|~~~).*?^ *\1", re.MULTILINE | re.DOTALL)
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SOURCES = frozenset(
     {".conf", ".html", ".js", ".json", ".mjs", ".py", ".pyi", ".rs", ".sh", ".toml", ".ts", ".tsx"}
-    | {".jsx", ".yml", ""}
+    | {".jsx", ".yml", "", ".caddy", ".env", ".nft", ".service", ".sysusers"}
 )
 
 

@@ -24,6 +24,7 @@ from tests.unit.documents.pages import (
 
 SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 ENDINGS = "py|pyi|rs|ts|tsx|js|mjs|md|toml|yml|json|svg|sh|conf|html|css|txt"
+ENDINGS += "|caddy|env|nft|service|sysusers"
 FILE = re.compile(rf"[\w./-]+\.(?:{ENDINGS})")
 FOLDER = re.compile(r"[\w.-]+(?:/[\w.-]+)*/")
 PATH = re.compile(
@@ -48,7 +49,7 @@ OF_OTHERS = {
     " io_uring __udp4_lib_lookup ___slab_alloc skb_set_owner_w SCHED_RR",
     "libraries": "aes_gcm_encrypt_avx512 OO",
     "policies of pages": "wasm",
-    "Compose and Kubernetes": "healthcheck runAsNonRoot strategy Recreate",
+    "Compose": "healthcheck",
     "OpenTok.js, and not built here": "Filter MediaProcessorConnector CaptionsTranslationLanguage"
     " captionReceived audioFallback videoQualityChanged qualityScoreChanged networkConditionChanged"
     " cpuPerformanceChanged publishSenderStats senderStats testNetwork sessionMigration ipWhitelist"

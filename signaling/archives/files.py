@@ -7,12 +7,11 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from signaling.domain.archive_links import FILE_NAME
-from signaling.domain.archiving import ArchiveRecord
+from signaling.domain.archiving import COMPOSED_FILE, INDIVIDUAL_FILE, ArchiveRecord
 from signaling.domain.projects import is_api_key
 
 _ONLY_OWNER = 0o700
-OWN_FILES = (FILE_NAME, "journal.jsonl", "result.json")
+OWN_FILES = (INDIVIDUAL_FILE, COMPOSED_FILE, "journal.jsonl", "result.json")
 """One of them is in every folder that a recording process has begun."""
 
 
@@ -27,7 +26,7 @@ class ArchiveFiles:
         return self._root / record.project_id / record.id
 
     def file(self, record: ArchiveRecord) -> Path:
-        return self.folder(record) / FILE_NAME
+        return self.folder(record) / record.file_name
 
     def free_bytes(self) -> int:
         """What is free where the files are, or will be."""

@@ -55,6 +55,7 @@ class ArchiveParts:
             name=record.name,
             created_unix_ms=record.created_ms,
             hold_ms=self.settings.hold_ms,
+            composition=record.composition,
         )
 
     def unix_ms(self) -> int:

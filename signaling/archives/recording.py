@@ -10,6 +10,7 @@ from typing import Protocol
 import structlog
 
 from config.settings import ArchiveSettings
+from sfu.egress.composition import Layout
 from sfu.egress.jobs import ArchiveJob, Egress, Finished, Job
 from sfu.ids import StreamId, short
 from sfu.media_plane import Tap, TapListener
@@ -121,6 +122,13 @@ class Recording:
         else:
             self.selected[stream] = selection
         self.on_change()
+
+    def set_layout(self, layout: Layout) -> None:
+        """Of a composed archive."""
+        if self.record.composition is not None and self._job is not None:
+            composition = replace(self.record.composition, layout=layout)
+            self.record = replace(self.record, composition=composition)
+            self._job.set_layout(layout)
 
     def holds(self, stream: StreamId) -> bool:
         return self.record.is_recording and self._streams is not None and stream in self._streams

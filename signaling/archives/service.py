@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from sfu.egress.composition import Composition, Layout
 from sfu.egress.jobs import EgressError
 from sfu.ids import StreamId
 from sfu.media_plane import MediaError
@@ -34,6 +35,7 @@ from signaling.domain.archiving import (
 )
 from signaling.domain.effects import Notify
 from signaling.domain.errors import (
+    BadRequest,
     Conflict,
     DomainError,
     ErrorCode,
@@ -48,6 +50,7 @@ from signaling.egress.ordered_writes import OrderedWrites
 log = structlog.get_logger(__name__)
 
 FEATURE = "archive"
+INDIVIDUAL = "An archive with 'outputMode' individual has no layout."
 MAX_OF_SESSION = 10
 """Archives of a session at a time, each with its own tag: its media is copied for each of them."""
 _LAST_WRITES_S = 1.0
@@ -63,6 +66,7 @@ class WantedArchive:
     has_audio: bool
     has_video: bool
     tag: str
+    composition: Composition | None = None
 
 
 class Archives:
@@ -129,6 +133,7 @@ class Archives:
             tag=wanted.tag,
             created_ms=now_ms,
             updated_ms=now_ms,
+            composition=wanted.composition,
         )
 
     def _begin(self, project: Project, session: SessionRecord, record: ArchiveRecord) -> None:
@@ -236,6 +241,23 @@ class Archives:
             actor.state.live_stream(stream)
         recording.select(StreamId(stream), selection)
 
+    async def set_layout(self, project: Project, archive_id: str, layout: Layout) -> ArchiveRecord:
+        """Arranges the streams of a composed archive in another way.
+
+        Errors: `archive_not_found`, `invalid_parameter` for one that is not composed,
+        `archive_not_recording`.
+        """
+        record = await self.show(project, archive_id)
+        if record.composition is None:
+            raise BadRequest(ErrorCode.INVALID_PARAMETER, INDIVIDUAL)
+        recording = self._recordings.get(archive_id)
+        if recording is None or not recording.record.is_recording:
+            raise Conflict(ErrorCode.ARCHIVE_NOT_RECORDING)
+        recording.set_layout(layout)
+        changed = recording.record
+        self._writes.later(changed.id, lambda: self._store.change_archive(changed))
+        return recording.record
+
     def selected(self, archive_id: str) -> dict[StreamId, Selection]:
         """The streams of an archive in manual mode, while it records."""
         recording = self._recordings.get(archive_id)
@@ -249,7 +271,7 @@ class Archives:
         """Where the file can be downloaded for ten minutes; None if there is none."""
         if record.status is not ArchiveStatus.AVAILABLE:
             return None
-        path = link_path(project, record.id, int(self._parts.clock.unix_s()))
+        path = link_path(project, record.id, int(self._parts.clock.unix_s()), record.file_name)
         return self._parts.links.base_url.rstrip("/") + path
 
     def _occupied(self, session: SessionRecord) -> RecordedSession:

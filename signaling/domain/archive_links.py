@@ -12,16 +12,15 @@ from signaling.domain.projects import Project
 
 LINK_S = 600
 """Long enough to begin a download; a link may end up in somebody's log."""
-FILE_NAME = "archive.zip"
 _CONTEXT = b"sealroute archive link v1"
 _MAX_EXPIRY_DIGITS = 12
 
 
-def link_path(project: Project, archive_id: str, now_s: int) -> str:
+def link_path(project: Project, archive_id: str, now_s: int, file_name: str) -> str:
     """The path of a link that is valid from now on."""
     expiry = str(now_s + LINK_S)
     signature = _signature(project.api_secret, archive_id, expiry)
-    return f"/archives/{archive_id}/{expiry}.{signature}/{FILE_NAME}"
+    return f"/archives/{archive_id}/{expiry}.{signature}/{file_name}"
 
 
 def check_link(project: Project, archive_id: str, link: str, now_ms: int) -> None:

@@ -8,9 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Literal
 
+from sfu.egress.composition import Composition, Layout
 from signaling.domain.errors import Conflict, ErrorCode
 
+INDIVIDUAL_FILE, COMPOSED_FILE = "archive.zip", "archive.mp4"
+"""What the file of an archive is called in its folder and in links."""
 MAX_STREAMS = 50
 """Streams in one archive, as the vendor documents."""
 MAX_LIFE_S = 12 * 3600
@@ -80,7 +84,8 @@ class Reason(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ArchiveRecord:
     """One archive, as it is stored. `tag`: archives of one session at the same time differ in it.
-    `sha256` is that of the file, in base64. `expires_ms`: when the file is deleted."""
+    `sha256` is that of the file, in base64. `expires_ms`: when the file is deleted. `composition`:
+    how its streams become one file; None: each has its own."""
 
     id: str
     project_id: str
@@ -98,6 +103,15 @@ class ArchiveRecord:
     size_bytes: int = 0
     sha256: str = ""
     expires_ms: int | None = None
+    composition: Composition | None = None
+
+    @property
+    def file_name(self) -> str:
+        return INDIVIDUAL_FILE if self.composition is None else COMPOSED_FILE
+
+    @property
+    def output_mode(self) -> Literal["composed", "individual"]:
+        return "individual" if self.composition is None else "composed"
 
     @property
     def is_recording(self) -> bool:
@@ -205,7 +219,8 @@ def archive_details(record: ArchiveRecord, url: str | None) -> dict[str, object]
         "updatedAt": record.updated_ms,
         "size": record.size_bytes,
         "duration": record.duration_s,
-        "outputMode": "individual",
+        "outputMode": record.output_mode,
+        **({} if record.composition is None else {"resolution": resolution_of(record.composition)}),
         "streamMode": record.stream_mode.value,
         "hasAudio": record.has_audio,
         "hasVideo": record.has_video,
@@ -215,3 +230,26 @@ def archive_details(record: ArchiveRecord, url: str | None) -> dict[str, object]
         "certificate": "",
         "multiArchiveTag": record.tag,
     }
+
+
+DEFAULT_RESOLUTION = "640x480"
+
+
+def composition_of(
+    resolution: str | None,
+    layout: Layout,
+    *,
+    has_audio: bool = True,
+    has_video: bool = True,
+    bitrate_bps: int | None = None,
+    quantization: int | None = None,
+) -> Composition:
+    """What is composed for a resolution as REST names it, such as 1280x720."""
+    width, _, height = (resolution or DEFAULT_RESOLUTION).partition("x")
+    return Composition(
+        int(width), int(height), layout, has_audio, has_video, bitrate_bps, quantization
+    )
+
+
+def resolution_of(composition: Composition) -> str:
+    return f"{composition.width}x{composition.height}"

@@ -1,22 +1,27 @@
-"""Archives: one file per stream of a session that is not end-to-end encrypted."""
+"""Archives of sessions that are not end-to-end encrypted: one file of all streams, or one for
+each."""
+
+from typing import Any
 
 import msgspec
 
+from sfu.egress.composition import Composition, Layout
 from signaling import audit
 from signaling.archives.service import WantedArchive
 from signaling.domain.archived_streams import Selection
-from signaling.domain.archiving import ArchiveRecord, StreamMode
-from signaling.domain.errors import BadRequest, ErrorCode, Unavailable
+from signaling.domain.archiving import (
+    ArchiveRecord,
+    StreamMode,
+    composition_of,
+    resolution_of,
+)
+from signaling.domain.errors import ErrorCode, Unavailable
 from signaling.http.answers import Answer, empty_answer, json_answer
 from signaling.rest import replies, requests
 from signaling.rest.call import Call
 
-COMPOSED = (
-    "This server does not support composed archives: with 'outputMode' individual it writes one "
-    "file per stream."
-)
 TRANSCRIBED = "This server does not support transcriptions of archives."
-INDIVIDUAL = "An archive with 'outputMode' individual has no layout."
+STYLED = "This server does not support layouts of the type 'custom'."
 
 
 async def start(call: Call) -> Answer:
@@ -24,8 +29,6 @@ async def start(call: Call) -> Answer:
     body = call.read(requests.StartArchive)
     archives = call.services.archives
     archives.check_available()
-    if body.output_mode != "individual":
-        raise Unavailable(ErrorCode.FEATURE_UNAVAILABLE, COMPOSED)
     if body.has_transcription:
         raise Unavailable(ErrorCode.FEATURE_UNAVAILABLE, TRANSCRIBED)
     wanted = WantedArchive(
@@ -34,11 +37,33 @@ async def start(call: Call) -> Answer:
         has_audio=body.has_audio is not False,
         has_video=body.has_video is not False,
         tag=body.multi_archive_tag or "",
+        composition=None if body.output_mode == "individual" else _composition(body),
     )
     session = await call.session(body.session_id)
     record = await archives.start(call.project, session, wanted)
     audit.archive_changed("started", record, call.dialect)
     return _answer(call, record)
+
+
+def _composition(body: requests.StartArchive) -> Composition:
+    """Errors: `feature_unavailable` for a stylesheet."""
+    return composition_of(
+        body.resolution,
+        layout_of(body.layout),
+        has_audio=body.has_audio is not False,
+        has_video=body.has_video is not False,
+        bitrate_bps=body.max_bitrate,
+        quantization=body.quantization_parameter,
+    )
+
+
+def layout_of(wanted: requests.Layout | None) -> Layout:
+    """Errors: `feature_unavailable` for a stylesheet."""
+    if wanted is None:
+        return Layout()
+    if wanted.type == "custom":
+        raise Unavailable(ErrorCode.FEATURE_UNAVAILABLE, STYLED)
+    return Layout(wanted.type, wanted.screenshare_type)
 
 
 async def show(call: Call) -> Answer:
@@ -83,9 +108,10 @@ async def change_streams(call: Call) -> Answer:
 
 
 async def set_layout(call: Call) -> Answer:
-    """Errors: `archive_not_found`; else `invalid_parameter`: there is nothing to arrange."""
-    await call.services.archives.show(call.project, call.path["id"])
-    raise BadRequest(ErrorCode.INVALID_PARAMETER, INDIVIDUAL)
+    wanted, archives = call.read(requests.Layout), call.services.archives
+    await archives.show(call.project, call.path["id"])  # its absence says more than its layout
+    record = await archives.set_layout(call.project, call.path["id"], layout_of(wanted))
+    return _answer(call, record)
 
 
 def _answer(call: Call, record: ArchiveRecord) -> Answer:
@@ -93,7 +119,7 @@ def _answer(call: Call, record: ArchiveRecord) -> Answer:
 
 
 def _archive(call: Call, record: ArchiveRecord) -> replies.Archive:
-    archives = call.services.archives
+    archives, composition = call.services.archives, record.composition
     return replies.Archive(
         id=record.id,
         status=record.status,
@@ -105,6 +131,7 @@ def _archive(call: Call, record: ArchiveRecord) -> replies.Archive:
         updated_at=record.updated_ms,
         size=record.size_bytes,
         duration=record.duration_s,
+        output_mode=record.output_mode,
         stream_mode=record.stream_mode,
         has_audio=record.has_audio,
         has_video=record.has_video,
@@ -115,5 +142,18 @@ def _archive(call: Call, record: ArchiveRecord) -> replies.Archive:
         ),
         multi_archive_tag=record.tag or msgspec.UNSET,
         sha256sum=record.sha256,
+        **_composed(composition),
         **call.project_fields(),
     )
+
+
+def _composed(composition: Composition | None) -> dict[str, Any]:
+    """The members that only a composed archive has."""
+    if composition is None:
+        return {}
+    found = {
+        "resolution": resolution_of(composition),
+        "max_bitrate": composition.bitrate_bps,
+        "quantization_parameter": composition.quantization,
+    }
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,5 +1,6 @@
-"""`GET /archives/{id}/{expiry}.{signature}/archive.zip`: the file of an archive. The link is the
-credential."""
+"""`GET /archives/{id}/{expiry}.{signature}/archive.zip` or `archive.mp4`: the file of an archive.
+
+The link is the credential."""
 
 import asyncio
 from pathlib import Path
@@ -8,8 +9,13 @@ from aiohttp import web
 
 from signaling.archives.files import ArchiveFiles
 from signaling.clock import Clock
-from signaling.domain.archive_links import FILE_NAME, check_link, may_be_link
-from signaling.domain.archiving import ArchiveRecord, ArchiveStatus
+from signaling.domain.archive_links import check_link, may_be_link
+from signaling.domain.archiving import (
+    COMPOSED_FILE,
+    INDIVIDUAL_FILE,
+    ArchiveRecord,
+    ArchiveStatus,
+)
 from signaling.domain.errors import DomainError, ErrorCode, NotFound
 from signaling.http.answers import Answer, error_answer
 from signaling.http.runner import PatientResponse
@@ -18,6 +24,7 @@ from signaling.storage.base import Store
 
 SLOWEST_BYTES_PER_S = 65_536
 """A reader that is slower than this loses a long download."""
+_CONTENT = {INDIVIDUAL_FILE: "application/zip", COMPOSED_FILE: "video/mp4"}
 
 
 class Downloads:
@@ -25,13 +32,15 @@ class Downloads:
         self._store, self._files, self._clock = store, files, clock
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.get(f"/archives/{{id}}/{{link}}/{FILE_NAME}", self.handle)]
+        return [web.get(f"/archives/{{id}}/{{link}}/{name}", self.handle) for name in _CONTENT]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Errors are answers with the body of the REST API."""
         try:
             record = await self._admitted(request.match_info["id"], request.match_info["link"])
             file = self._files.file(record)
+            if not request.path.endswith(f"/{record.file_name}"):
+                raise NotFound(ErrorCode.ARCHIVE_NOT_FOUND)
             if not await asyncio.to_thread(_is_plain_file, file):
                 raise NotFound(ErrorCode.ARCHIVE_NOT_FOUND)  # another node's
             refusal = await asyncio.to_thread(refusal_of, request, file)
@@ -42,8 +51,8 @@ class Downloads:
         return PatientResponse(
             file,
             headers={
-                "Content-Type": "application/zip",
-                "Content-Disposition": f'attachment; filename="{record.id}.zip"',
+                "Content-Type": _CONTENT[record.file_name],
+                "Content-Disposition": f'attachment; filename="{record.id}{file.suffix}"',
                 "Cache-Control": "private, no-store",
             },
             extra_s=record.size_bytes / SLOWEST_BYTES_PER_S,

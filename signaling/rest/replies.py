@@ -132,7 +132,7 @@ class Archive(Reply, kw_only=True):
     updated_at: Milliseconds
     size: int
     duration: int
-    output_mode: Literal["individual"] = "individual"
+    output_mode: Literal["composed", "individual"]
     stream_mode: StreamMode
     has_audio: bool
     has_video: bool
@@ -140,6 +140,9 @@ class Archive(Reply, kw_only=True):
     url: str | None
     streams: tuple[ArchivedStream, ...] = ()
     multi_archive_tag: str | msgspec.UnsetType = msgspec.UNSET
+    resolution: str | msgspec.UnsetType = msgspec.UNSET
+    max_bitrate: int | msgspec.UnsetType = msgspec.UNSET
+    quantization_parameter: int | msgspec.UnsetType = msgspec.UNSET
     sha256sum: str
     password: str = ""
     event: Literal["archive"] = "archive"

@@ -306,7 +306,8 @@ _ARCHIVE_ROUTES = (
         json_fields,
         summary="Change the layout",
         body=requests.Layout,
-        errors=(E.INVALID_PARAMETER, _ARCHIVE),
+        answer=replies.Archive,
+        errors=(E.INVALID_PARAMETER, _ARCHIVE, E.ARCHIVE_NOT_RECORDING, E.FEATURE_UNAVAILABLE),
     ),
 )
 _FEATURE_ROUTES = (

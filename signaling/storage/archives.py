@@ -2,9 +2,11 @@
 
 from dataclasses import asdict
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from sfu.egress.composition import Composition
 from signaling.domain.archiving import (
     RECORDING,
     UNFINISHED,
@@ -96,18 +98,22 @@ class SqlArchives:
 
 
 def _row(record: ArchiveRecord) -> dict[str, object]:
+    composition = record.composition
     return {
         **asdict(record),
         "stream_mode": record.stream_mode.value,
         "status": record.status.value,
+        "composition": None if composition is None else msgspec.json.encode(composition).decode(),
     }
 
 
 def _record(row: sa.RowMapping) -> ArchiveRecord:
+    text = row["composition"]
     return ArchiveRecord(
         **{
             **row,
             "stream_mode": StreamMode(row["stream_mode"]),
             "status": ArchiveStatus(row["status"]),
+            "composition": text and msgspec.json.decode(text, type=Composition),
         }
     )

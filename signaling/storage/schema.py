@@ -104,6 +104,7 @@ archives = sa.Table(
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
     sa.Column("sha256", sa.String(44), nullable=False),
     sa.Column("expires_ms", sa.BigInteger, nullable=True),
+    sa.Column("composition", sa.Text, nullable=True),
     sa.Index(
         "archives_recording",
         "session_id",

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sfu.egress.composition import Layout
 from sfu.egress.jobs import ArchiveJob, EgressError, Finished, JobListener
 
 from .tap_records import RecordKind, read_records
@@ -60,6 +61,9 @@ class FakeJob:
         self.end()
         self.listener.on_failed(code, "it failed")
 
+    def set_layout(self, layout: Layout) -> None:
+        self.done.append(f"layout {layout.type} {layout.screenshare}")
+
     def finish(self, reason: str) -> None:
         if "finish" not in self.done and not self.is_over:
             self.done.append("finish")
@@ -79,7 +83,7 @@ class FakeJob:
 def finished(job: ArchiveJob, recorded_ms: int) -> Finished:
     """A complete file, as short as it can be."""
     content = b"PK" + bytes(1_000)
-    file = job.folder / "archive.zip"
+    file = job.folder / ("archive.zip" if job.composition is None else "archive.mp4")
     file.write_bytes(content)
     return Finished(file, len(content), hashlib.sha256(content).digest(), recorded_ms)
 

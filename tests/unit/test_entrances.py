@@ -64,6 +64,7 @@ HTTP: dict[tuple[str, str], tuple[Reader, int]] = {
     ("POST", "/v1/rooms"): (room_of_body, MAX_ROOM_BYTES),
     ("POST", "/v1/rooms/{session}"): (room_of_body, MAX_ROOM_BYTES),
     ("GET", "/archives/{id}/{link}/archive.zip"): (_nothing, 0),
+    ("GET", "/archives/{id}/{link}/archive.mp4"): (_nothing, 0),
     # Everything else: REST by its own table, files, and 404.
     ("*", "/{path}"): (_nothing, 0),
     ("*", "/whip/{session}"): (_sdp, MAX_BYTES),

@@ -129,7 +129,7 @@ async def test_what_looks_like_no_archive_is_not_deleted(world):
 
 
 def test_folders_of_archives_are_known_by_what_recordings_write():
-    assert set(OWN_FILES) == {names.ARCHIVE, names.JOURNAL, names.RESULT}
+    assert set(OWN_FILES) == {names.ARCHIVE, names.COMPOSED, names.JOURNAL, names.RESULT}
 
 
 async def test_a_start_that_cannot_be_undone_is_ended_later(world, monkeypatch):

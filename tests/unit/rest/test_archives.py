@@ -3,6 +3,7 @@
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from sfu.egress.composition import Composition, Layout
 from signaling.domain.archive_links import LINK_S, link_path
 from tests.archive_world import ArchiveWorld
 from tests.conversation import settle
@@ -101,13 +102,74 @@ async def test_an_archive_is_stopped_listed_and_deleted(site):
     assert (await site.call("GET", path))[0] == 404
 
 
-async def test_a_composed_archive_is_not_built_and_the_answer_says_what_is(site):
-    for members in ({"outputMode": None}, {"outputMode": "composed"}):
-        status, body = await start(site, **members)
-        assert (status, body["code"]) == (501, 15950)
-        assert "'outputMode' individual" in body["message"]
-    status, body = await start(site, hasTranscription=True)
+async def composed(site, **members):
+    return await start(site, outputMode=None, **members)
+
+
+async def test_the_default_is_one_composed_file(site):
+    status, made = await composed(site)
+    assert (status, made["outputMode"], made["resolution"]) == (200, "composed", "640x480")
+    assert not {"maxBitrate", "quantizationParameter"} & made.keys()
+    job = site.world.egress.jobs[made["id"]]
+    assert job.job.composition == Composition(640, 480, Layout())
+    job.record(64_400)
+    path = site.path(f"/archive/{made['id']}")
+    await site.call("POST", path + "/stop")
+    await site.world.over()
+    _, shown = await site.call("GET", path)
+    assert (shown["status"], shown["resolution"]) == ("available", "640x480")
+    url = shown["url"].removeprefix("http://node.test")
+    assert url.endswith("/archive.mp4")
+    async with site.client.get(url) as answer:
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "video/mp4")
+        assert f"{made['id']}.mp4" in answer.headers["Content-Disposition"]
+    async with site.client.get(url.replace(".mp4", ".zip")) as answer:
+        assert answer.status == 404
+    sent = [notice.archive for notice in site.world.notices if notice.event == "archive"]
+    assert {(one["outputMode"], one["resolution"]) for one in sent} == {("composed", "640x480")}
+
+
+async def test_what_is_composed_is_what_was_asked_for(site):
+    layout = {"type": "bestFit", "screenshareType": "pip"}
+    _, made = await composed(
+        site, resolution="720x1280", layout=layout, maxBitrate=500_000, hasAudio=False
+    )
+    assert (made["resolution"], made["maxBitrate"]) == ("720x1280", 500_000)
+    wanted = Composition(720, 1280, Layout("bestFit", "pip"), has_audio=False, bitrate_bps=500_000)
+    assert site.world.egress.jobs[made["id"]].job.composition == wanted
+    _, made = await composed(site, multiArchiveTag="t", quantizationParameter=30)
+    assert made["quantizationParameter"] == 30
+    assert site.world.egress.jobs[made["id"]].job.composition.quantization == 30
+
+
+async def test_a_layout_is_changed_while_a_composed_archive_records(site):
+    _, made = await composed(site)
+    path = site.path(f"/archive/{made['id']}")
+    wanted = {"type": "bestFit", "screenshareType": "horizontalPresentation"}
+    status, shown = await site.call("PUT", path + "/layout", json=wanted)
+    assert (status, shown["id"]) == (200, made["id"])
+    job = site.world.egress.jobs[made["id"]]
+    assert job.done == ["layout bestFit horizontalPresentation"]
+    for body in ({"type": "grid"}, {"type": "pip", "screenshareType": "pip"}, {"type": "custom"}):
+        assert (await site.call("PUT", path + "/layout", json=body))[0] == 400
+    styled = {"type": "custom", "stylesheet": "stream {}"}
+    status, body = await site.call("PUT", path + "/layout", json=styled)
     assert (status, body["code"]) == (501, 15950)
+    await site.world.archives._writes.written(made["id"])
+    stored = await site.world.store.archives.archive(made["id"])
+    assert stored.composition.layout == Layout("bestFit", "horizontalPresentation")
+    job.record(1_000)
+    await site.call("POST", path + "/stop")
+    status, body = await site.call("PUT", path + "/layout", json=wanted)
+    assert (status, body["error"]) == (409, "archive_not_recording")
+
+
+async def test_what_is_not_built_is_said(site):
+    status, body = await composed(site, hasTranscription=True)
+    assert (status, body["code"]) == (501, 15950)
+    status, body = await composed(site, layout={"type": "custom", "stylesheet": "stream {}"})
+    assert (status, body["code"]) == (501, 15950)
+    assert "'custom'" in body["message"]
     assert not site.world.egress.jobs
 
 
@@ -118,7 +180,7 @@ async def test_checks_come_in_their_order(site):
     relayed = await site.create(**{"p2p.preference": "enabled"})
     assert (await start(site, sessionId=relayed))[1]["code"] == 15008
     empty = await site.create()
-    status, body = await start(site, sessionId=empty, outputMode="composed")
+    status, body = await start(site, sessionId=empty, hasTranscription=True)
     assert (status, body["code"]) == (501, 15950)
     status, body = await start(site, sessionId=empty)
     assert (status, body["error"]) == (404, "nobody_connected")
@@ -214,7 +276,7 @@ async def test_a_link_is_only_good_for_its_own_archive_and_for_ten_minutes(site)
     done = await available(site)
     project, archive = site.project, done["id"]
     now_s = int(site.world.house.time.unix_s())
-    good = link_path(project, archive, now_s)
+    good = link_path(project, archive, now_s, "archive.zip")
     expiry, _, signature = good.split("/")[3].partition(".")
     later = str(int(expiry) + 1)
     wrong = [
@@ -235,7 +297,9 @@ async def test_a_link_is_only_good_for_its_own_archive_and_for_ten_minutes(site)
 
 async def test_an_old_link_says_that_it_expired(site):
     done = await available(site)
-    old = link_path(site.project, done["id"], int(site.world.house.time.unix_s()) - LINK_S)
+    old = link_path(
+        site.project, done["id"], int(site.world.house.time.unix_s()) - LINK_S, "archive.zip"
+    )
     async with site.client.get(old) as answer:
         assert (answer.status, (await answer.json())["error"]) == (403, "link_expired")
 

@@ -1,13 +1,19 @@
 """An answer and messages about its object may arrive in one read: none of them is missed."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
 import pytest
-from sealroute_client import Publisher, Session, events, session, subscribing
+from sealroute_client import Publisher, Session, events, recovery, session, subscribing
 from sealroute_client.early import MAX_EARLY, Early
-from sealroute_client.errors import SealrouteError, UnexpectedServerResponse
+from sealroute_client.errors import (
+    SealrouteError,
+    TransportLostTooOften,
+    UnexpectedServerResponse,
+)
+from sealroute_client.losses import LossBackoff
 
 from tests.unit.client import virtual
 
@@ -34,6 +40,7 @@ class Stage:
         self.server = OneRead()
         self.server.session = self.one
         self.one.signaling = self.server  # type: ignore[assignment]
+        self.peers = virtual.FakePeers()
         self.emitted: list[str] = []
         self.one.on("*", lambda event: self.emitted.append(event.name))
 
@@ -59,7 +66,7 @@ async def stage():
     with (
         mock.patch.object(session.secrets, "derive", virtual.derive),
         mock.patch.object(subscribing, "Downlink", virtual.FakeDownlink),
-        mock.patch.object(session, "PeerConnections", return_value=virtual.FakePeers()),
+        mock.patch.object(session, "PeerConnections", return_value=made.peers),
     ):
         await made.one.connect()
         yield made
@@ -93,12 +100,66 @@ async def test_video_that_nobody_watches_yet_is_not_encoded(stage) -> None:
     assert [t.is_held_back for t in publisher.tracks if t.kind == "video"] == [True]
 
 
-@pytest.mark.parametrize("named", [True, False], ids=["one stream", "all streams"])
-async def test_a_mute_by_a_moderator_counts_for_the_stream_that_is_just_named(stage, named) -> None:
-    mute: dict[str, Any] = {"t": "muteForced", "active": True}
-    publisher = await stage.publish(mute if named else {**mute, "streamId": None})
+async def test_a_mute_by_a_moderator_counts_for_the_stream_that_is_just_named(stage) -> None:
+    publisher = await stage.publish({"t": "muteForced", "active": True})
     assert publisher.is_muted("audio")
     assert stage.emitted.count("muteForced") == 1
+
+
+async def test_a_mute_of_all_is_news_and_mutes_only_those_that_the_server_names(stage) -> None:
+    """A moderator excludes streams, and who publishes after the end of it is not muted."""
+    first = await stage.publish()
+    stage.one._messages.handle({"t": "muteForced", "active": True})
+    over = {"t": "muteForced", "streamId": None}
+    second = await stage.publish({**over, "active": True}, {**over, "active": False})
+    assert not first.is_muted("audio")
+    assert not second.is_muted("audio")
+    assert stage.emitted.count("muteForced") == 3
+
+
+@pytest.mark.parametrize("losses", [1, 3])
+async def test_an_uplink_that_is_lost_with_the_answer_is_made_again_for_its_stream(
+    stage, losses
+) -> None:
+    lost = {"t": "transportLost", "direction": "uplink"}
+    publishing = asyncio.ensure_future(stage.publish(*[lost] * losses))
+    publisher = await asyncio.wait_for(publishing, 5)
+    assert stage.one.publishers == {publisher.stream_id: publisher}
+    assert publisher.stream_id == "own-2"
+    assert stage.one.publishing.uplink._peer in stage.peers.open_peers
+    await asyncio.sleep(0.05)
+    assert stage.server.published == {"own-2"}, "the server keeps a stream that nobody sends"
+    assert not publisher.is_muted("audio")
+
+
+async def test_a_downlink_that_is_lost_with_the_answer_is_made_again_for_its_stream(stage) -> None:
+    def lose(_answer: dict[str, Any]) -> list[dict[str, Any]]:
+        stage.server.subscribed.clear()
+        return [{"t": "transportLost", "direction": "downlink"}]
+
+    stage.server.behind["subscribe"] = lose
+    subscriber = await asyncio.wait_for(stage.one.subscribe("stream-1"), 5)
+    assert list(stage.one.subscribers.values()) == [subscriber]
+    await asyncio.sleep(0.05)
+    assert stage.server.subscribed == {subscriber.subscriber_id: "stream-1"}
+
+
+class NoMore(LossBackoff):
+    """Lost too often already."""
+
+    def on_loss(self, now_s: float) -> None:
+        del now_s
+
+
+@pytest.mark.parametrize("direction", ["uplink", "downlink"])
+async def test_a_transport_that_is_lost_with_each_answer_is_given_up(stage, direction) -> None:
+    lost = {"t": "transportLost", "direction": direction}
+    with mock.patch.object(recovery, "LossBackoff", NoMore):
+        stage.one.recovery = recovery.Recovery(stage.one)
+    asked = stage.publish(lost) if direction == "uplink" else stage.subscribe(lost)
+    with pytest.raises(TransportLostTooOften):
+        await asked
+    assert stage.one.publishers == stage.one.subscribers == {}
 
 
 async def test_a_stream_that_ended_at_once_is_not_taken_for_alive(stage) -> None:

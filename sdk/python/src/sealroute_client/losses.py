@@ -4,7 +4,17 @@ Every transport takes fresh key ids, and the server says when one is lost: a ser
 in a loop must not draw them without end (docs/e2ee.md section 2).
 """
 
+from sealroute_client.errors import NotConnected
 from sealroute_client.rules import FIRST_LOSS_S, LOSS_QUIET_S, MAX_LOSS_S, MAX_LOSSES
+
+
+class LostMeanwhile(NotConnected):
+    """The transport was lost between a request and the use of its answer. Whether the server took
+    the request before the loss or after it cannot be told: it is made once more, over the next
+    transport. No application gets this error."""
+
+    def __init__(self) -> None:
+        super().__init__("The media transport was lost meanwhile")
 
 
 class LossBackoff:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from sealroute_client import events
 from sealroute_client.e2ee.secret import KeyIds
@@ -15,6 +15,7 @@ from sealroute_client.errors import (
     SealrouteError,
     UnexpectedServerResponse,
 )
+from sealroute_client.losses import LostMeanwhile
 from sealroute_client.media.sources import Source
 from sealroute_client.peers import PeerConnections
 from sealroute_client.publisher import PublishedTrack, Publisher
@@ -24,9 +25,6 @@ from sealroute_client.uplink import VIDEO_CODECS, Uplink
 
 if TYPE_CHECKING:
     from sealroute_client.session import Session
-
-ALL: Final = ""
-"""In place of the id of one stream."""
 
 
 class Publishing:
@@ -38,6 +36,8 @@ class Publishing:
         self.publishers: dict[str, Publisher] = {}
         self.uplink: Uplink | None = None
         self._waiting: list[Publisher] = []
+        self._losses = 0
+        """Of uplinks: what was under way over one begins again over the next."""
         self._named: set[str] = set()
         """Every id of a stream of this client: none comes to mean another one."""
         self.early: Early[Publisher] = Early(session.complain)
@@ -53,15 +53,36 @@ class Publishing:
             await self._publish_relayed(publisher)
             return publisher
         try:
-            await self.negotiate(publisher)
+            await self._negotiate_until_kept(publisher)
         except BaseException:
             await publisher.stop()
             raise
         return publisher
 
+    async def _negotiate_until_kept(self, publisher: Publisher) -> None:
+        """Errors: those of `negotiate`, and TransportLostTooOften."""
+        while True:
+            try:
+                await self.negotiate(publisher)
+            except LostMeanwhile:
+                await self._session.recovery.made_good("uplink")
+            else:
+                return
+
     async def negotiate(self, publisher: Publisher) -> None:
         """Gives a Publisher a stream over the uplink; again, when the one before was lost.
-        Errors: ServerError, NotConnected, EncryptionError."""
+        Errors: ServerError, NotConnected, EncryptionError; LostMeanwhile where the uplink is lost
+        before the stream is one of this client's: later the recovery publishes it again."""
+        losses, stream_id = self._losses, publisher.stream_id
+        try:
+            await self._negotiate(publisher, losses)
+        except Exception as error:
+            if losses == self._losses:
+                raise
+            if publisher.stream_id == stream_id:
+                raise LostMeanwhile from error
+
+    async def _negotiate(self, publisher: Publisher, losses: int) -> None:
         encryption = self._session.encryption_in_use()
         if self.uplink is None:
             is_encrypted = not self._session.trust.may_send_clear
@@ -80,11 +101,7 @@ class Publishing:
             with self.early.awaiting():
                 answer = await self._request(offer, rows, publisher)
                 stream_id = self._named_by(answer)
-                try:
-                    uplink.check(offer, str(answer["answer"]), tracks)
-                except UnexpectedServerResponse:
-                    self._session.spawn(self._give_back(stream_id))
-                    raise
+                self._check(answer, uplink, offer, tracks, losses)
                 publisher.take_tracks(tracks)
                 publisher.start(stream_id)
                 self._register(publisher)
@@ -96,12 +113,30 @@ class Publishing:
             await uplink.publish(publisher.source, publisher.video_codec, prepare)
         except BaseException as error:
             self.publishers.pop(publisher.stream_id, None)
-            if isinstance(error, UnexpectedServerResponse) and not self.publishers:
+            is_useless = self.uplink is uplink and not self.publishers
+            if isinstance(error, UnexpectedServerResponse) and is_useless:
                 # It carries nothing, and what it was told last may be half applied.
                 await asyncio.shield(self.close_uplink())
             raise
         for track in publisher.tracks:
             track.on_exhausted = self._renewal(publisher, track)
+
+    def _check(
+        self,
+        answer: Message,
+        uplink: Uplink,
+        offer: str,
+        tracks: list[PublishedTrack],
+        losses: int,
+    ) -> None:
+        """Errors: LostMeanwhile, UnexpectedServerResponse; the stream is given back then."""
+        try:
+            if losses != self._losses:
+                raise LostMeanwhile  # noqa: TRY301 - given back as what is refused
+            uplink.check(offer, str(answer["answer"]), tracks)
+        except (LostMeanwhile, UnexpectedServerResponse):
+            self._session.spawn(self._give_back(str(answer["streamId"])))
+            raise
 
     def _named_by(self, answer: Message) -> str:
         """Errors: UnexpectedServerResponse where another stream has, or had, that id: keys, and
@@ -134,16 +169,11 @@ class Publishing:
 
     def _register(self, publisher: Publisher) -> None:
         self.publishers[publisher.stream_id] = publisher
-        self.early.take(ALL, publisher)
         self.early.take(publisher.stream_id, publisher)
 
-    def mute_by_force(self, stream_id: str | None) -> None:
-        """A moderator mutes the audio of one own stream, or of all (None)."""
-        muted = [p for i, p in self.publishers.items() if stream_id in (None, i)]
-        for publisher in muted:
-            _mute(publisher)
-        if not muted or stream_id is None:
-            self.early.keep(ALL if stream_id is None else stream_id, _mute)
+    def mute_by_force(self, stream_id: str) -> None:
+        """A moderator mutes the audio of one own stream."""
+        self.when_known(stream_id, _mute)
 
     def when_known(self, stream_id: str, act: Callable[[Publisher], None]) -> None:
         """Now, or when the answer that is due names the own stream; else never."""
@@ -212,6 +242,7 @@ class Publishing:
 
     def lose(self) -> None:
         """The uplink is lost, and with it every stream; the Publishers wait for others."""
+        self._losses += 1
         self._waiting += self.publishers.values()
         self.publishers.clear()
 

@@ -28,6 +28,9 @@ class Recovery:
         self._lost_again: set[str] = set()
         """Of these, those where the application's next publication or subscription made a link
         meanwhile that is lost too."""
+        self._is_calm = {"uplink": asyncio.Event(), "downlink": asyncio.Event()}
+        """Set where nothing waits to be made good."""
+        self._given_up: set[str] = set()
 
     def begin(self, direction: str) -> None:
         """Called as the server tells, before it tells which streams ended by that."""
@@ -39,6 +42,8 @@ class Recovery:
             self._lost_again.add(direction)
             return
         self._lost.add(direction)
+        self._is_calm[direction].clear()
+        self._given_up.discard(direction)
         delay_s = self._backoffs[direction].on_loss(asyncio.get_running_loop().time())
         if delay_s is None:
             self._session.spawn(self._give_up(direction))
@@ -46,6 +51,14 @@ class Recovery:
             self._session.spawn(self._publish_again(lost_for_s=delay_s))
         else:
             self._session.spawn(self._subscribe_again(lost_for_s=delay_s))
+
+    async def made_good(self, direction: str) -> None:
+        """Returns when what a loss interrupted may begin once more.
+
+        Errors: TransportLostTooOften."""
+        await self._is_calm[direction].wait()
+        if direction in self._given_up:
+            raise _too_often(direction)
 
     def rejoin(self) -> None:
         """The server knows the client no more, as after its restart: all is asked for again."""
@@ -73,7 +86,7 @@ class Recovery:
         await self._close(direction)
         self._session.emit(events.TransportLost(direction=direction))
         await asyncio.sleep(delay_s)
-        self._lost.discard(direction)
+        self._settle(direction)
         if direction in self._lost_again:
             await self._close(direction)
 
@@ -81,14 +94,19 @@ class Recovery:
         async with self._locks[direction]:
             await self._close(direction)
             self._session.emit(events.TransportLost(direction=direction))
-            error = TransportLostTooOften(f"The {direction} was lost too often; try again later")
+            error = _too_often(direction)
             if direction == "uplink":
                 is_over = await self._session.publishing.give_up(error)
             else:
                 is_over = await self._session.subscribing.give_up()
-            self._lost.discard(direction)
+            self._given_up.add(direction)
+            self._settle(direction)
             if is_over:
                 self._session.emit(events.ErrorOccurred(error=error))
+
+    def _settle(self, direction: str) -> None:
+        self._lost.discard(direction)
+        self._is_calm[direction].set()
 
     async def _close(self, direction: str) -> None:
         self._lost_again.discard(direction)
@@ -96,3 +114,7 @@ class Recovery:
             await self._session.publishing.close_uplink()
         else:
             await self._session.subscribing.close_downlink()
+
+
+def _too_often(direction: str) -> TransportLostTooOften:
+    return TransportLostTooOften(f"The {direction} was lost too often; try again later")

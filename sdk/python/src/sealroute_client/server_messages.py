@@ -115,8 +115,10 @@ class ServerMessages:
     def _on_mute_forced(self, message: dict[str, Any]) -> None:
         stream_id = message.get("streamId")
         active = bool(message.get("active"))
-        if active:
-            self._session.publishing.mute_by_force(None if stream_id is None else str(stream_id))
+        if active and stream_id is not None:
+            # Of all streams it is news alone: the server names each one that is muted, now and as
+            # long as `active` lasts, and spares those that the moderator excluded.
+            self._session.publishing.mute_by_force(str(stream_id))
         self._session.emit(events.MuteForced(stream_id=stream_id, active=active))
 
     def _on_not_encrypted(self, message: dict[str, Any]) -> None:

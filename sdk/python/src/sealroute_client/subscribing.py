@@ -1,6 +1,7 @@
 """What one Session receives: its Subscribers and the downlink that carries them."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from sealroute_client.errors import (
     RequestTimeout,
     SealrouteError,
 )
+from sealroute_client.losses import LostMeanwhile
 from sealroute_client.peers import PeerConnections
 from sealroute_client.signaling import Message
 from sealroute_client.subscriber import Subscriber
@@ -36,6 +38,8 @@ class Subscribing:
         self.downlink: Downlink | None = None
         self.offers: asyncio.Queue[Message] = asyncio.Queue()
         self._waiting: list[Subscriber] = []
+        self._losses = 0
+        """Of downlinks: what was asked for meanwhile is asked for again."""
         self.early: Early[Subscriber] = Early(session.complain)
         """By subscriber id, and by stream id what ends with the stream."""
 
@@ -56,16 +60,26 @@ class Subscribing:
         )
         subscriber.wanted = dict(wanted)
         subscriber.on("*", self._on_event)
-        await self.request(subscriber)
-        return subscriber
+        while True:
+            try:
+                await self.request(subscriber)
+            except LostMeanwhile:
+                await self._session.recovery.made_good("downlink")
+            else:
+                return subscriber
 
     async def request(self, subscriber: Subscriber) -> None:
-        """Asks for the Subscriber's stream; again, when the downlink was lost."""
+        """Asks for the Subscriber's stream; again, when the downlink was lost. Errors: ServerError,
+        NotConnected; LostMeanwhile where it is lost before the answer is used."""
+        losses = self._losses
         with self.early.awaiting():
             answer = await self._session.signaling.request(
                 "subscribe", streamId=subscriber.stream_id, **subscriber.wanted
             )
             subscriber.subscriber_id = str(answer["subscriberId"])
+            if losses != self._losses:
+                self._session.spawn(self._give_back(subscriber.subscriber_id))
+                raise LostMeanwhile
             if subscriber.subscriber_id in self.subscribers:
                 raise DecryptionInternalError("The server gave two subscriptions one id")
             self.subscribers[subscriber.subscriber_id] = subscriber
@@ -82,6 +96,11 @@ class Subscribing:
             act(subscriber)
         else:
             self.early.keep(subscriber_id, act)
+
+    async def _give_back(self, subscriber_id: str) -> None:
+        """A subscription that the server may know no more."""
+        with contextlib.suppress(SealrouteError):
+            await self._session.signaling.request("unsubscribe", subscriberId=subscriber_id)
 
     async def unsubscribe(self, subscriber: Subscriber) -> None:
         if subscriber in self._waiting:
@@ -231,6 +250,7 @@ class Subscribing:
 
     def lose(self) -> None:
         """The downlink is lost; its Subscribers wait for what comes over another."""
+        self._losses += 1
         lost = list(self.subscribers.values())
         self.subscribers.clear()
         self._waiting += lost

@@ -56,6 +56,8 @@ RULES: Final = (
     Rule("REQUEST_TIMEOUT_MS", 20_000, "For the answer to a request."),
     Rule("FIRST_RETRY_MS", 200, "The longest wait before the first attempt to resume."),
     Rule("MAX_RETRY_MS", 3_000, "The wait doubles with each attempt, up to this."),
+    Rule("STAYED_UP_MS", 10_000, "A WebSocket that ends sooner was of no use."),
+    Rule("RECONNECT_FOR_MS", 120_000, "So long without a WebSocket of use is the end."),
     Rule("MIN_KEEP_ALIVE_MS", 100, "Below this a client would do nothing but ping."),
     Rule("MAX_KEEP_ALIVE_MS", 120_000, "The longest that a server can be configured to."),
     Rule("DEFAULT_KEEP_ALIVE_MS", 15_000, "If the server gives no usable number."),

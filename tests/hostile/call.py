@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tests.hostile import content, passed
+from tests.hostile import content, passed, seeing
 from tests.hostile.content import ADA, BOB, Person, Seen
 from tests.hostile.lie import Lie
 from tests.hostile.member import Member
@@ -213,6 +213,7 @@ class Call:
         """The tap knows encrypted frames alone."""
         return [
             *self._past_the_tap(client),
+            *self._past_who_looks(client),
             *self._late(client)[:3],
             *passed.given_twice(client.passed)[:3],
         ]
@@ -246,6 +247,27 @@ class Call:
             if any(s.number is not None for seen in streams.values() for s in seen)
             and not passed_[kind]
         ]
+
+    def _past_who_looks(self, client: Client) -> list[str]:
+        found = []
+        if client in self._joined():
+            wire = seeing.by_kind(self.member(client).judge.ids)
+            if self.room.video_codec != "vp8":
+                del wire["video"]  # its payloads are not put together as the tap has them
+            found += seeing.past_the_tap(wire, seeing.noted(client.passed, "send"))
+        for stream_id in client.played.keys() | client.heard.keys():
+            owner = self.room.owners.get(stream_id)
+            if owner is not None:
+                wire = seeing.by_kind(owner.judge.ids)
+                of = {"video": client.played, "audio": client.heard}
+                seen = {kind: all_[stream_id] for kind, all_ in of.items() if stream_id in all_}
+                played = {k: sum(s.number is not None for s in some) for k, some in seen.items()}
+                found += seeing.past_the_judge(wire, played)
+        return found
+
+    def _joined(self) -> list[Client]:
+        """Those that the server has met, in its order."""
+        return self.clients[: len(self.room.everybody)]
 
     def _owner(self, stream_id: str) -> Person:
         member = self.room.owners.get(stream_id)

@@ -50,6 +50,10 @@ class Lie:
         """Whether the server takes part in the DTLS handshake."""
         return True
 
+    def answers_checks(self, member: Member, direction: str) -> bool:
+        """Whether the server answers the connectivity checks of a transport."""
+        return True
+
     def connection_id(self, member: Member) -> str:
         return f"c-{secrets.token_hex(8)}"
 

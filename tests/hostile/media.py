@@ -109,6 +109,8 @@ class LiteIce(asyncio.DatagramProtocol):
     def __init__(self) -> None:
         self.renew()
         self.port = 0
+        self.answers: Callable[[], bool] = lambda: True
+        """Asked for each check."""
         self._socket: asyncio.DatagramTransport | None = None
         self._peer: tuple[str, int] | None = None
         self._arrived: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -127,7 +129,7 @@ class LiteIce(asyncio.DatagramProtocol):
             return
         with contextlib.suppress(ValueError):
             request = stun.parse_message(data)
-            if request.message_class is not stun.Class.REQUEST:
+            if request.message_class is not stun.Class.REQUEST or not self.answers():
                 return
             answer = stun.Message(
                 message_method=stun.Method.BINDING,

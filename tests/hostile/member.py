@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import secrets
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgpack
@@ -151,7 +152,7 @@ class Member:
                 stream.tracks[track.kind] = track
                 self._tracks.append(track)
         if self.uplink is None:
-            self.uplink = await Transport(self._take_rtp).open()
+            self.uplink = await self._open("uplink", self._take_rtp)
         self._shake_hands(self.uplink, message["offer"])
         room.streams[stream.stream_id] = stream
         room.owners.setdefault(stream.stream_id, self)
@@ -196,6 +197,18 @@ class Member:
         else:
             self.ok(message)
             await self.send_offer()
+
+    async def _open(self, direction: str, on_rtp: Callable[[Rtp], None]) -> Transport:
+        transport = Transport(on_rtp)
+
+        def answers() -> bool:
+            may = self.room.lie.answers_checks(self, direction)
+            if not may:
+                self.room.lied("ice")
+            return may
+
+        transport.ice.answers = answers
+        return await transport.open()
 
     def _shake_hands(self, transport: Transport, told: str, role: str = "server") -> None:
         if self.room.lie.shakes_hands(self):
@@ -273,7 +286,7 @@ class Member:
 
     async def send_offer(self, tracks: list[Message] | None = None) -> None:
         if self.downlink is None:
-            self.downlink = await Transport(self._take_stray).open()
+            self.downlink = await self._open("downlink", self._take_stray)
             self.downlink.on_rtcp = self._take_rtcp
         used = [line.track() for line in self.lines if line.subscriber_id]
         self._note_uses(used, tracks)

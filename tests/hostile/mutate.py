@@ -103,6 +103,12 @@ PEERS = (
     "peer-answer-codecs",
     "peer-strangers",
 )
+TAKEN = (
+    *("up-inactive", "up-inactive-one", "up-rejected-one"),
+    *("peer-answer-inactive", "peer-answer-inactive-one", "peer-answer-rejected-one"),
+)
+SENT = ("down-inactive", "down-rejected")
+UNDECODABLE = ("down-other-codec", "peer-offer-no-codec", "peer-offer-no-video")
 LOST = ("lost", "emptied", "reordered")
 EVICTS = ("evict", "evict-e2eeReady-silence", "evict-declareKids-silence", "replay-after-rekey")
 SIGNALS = ("signal-clear", "signal-to-other", "signal-of-other", "signal-replay", "signal-changed")
@@ -230,6 +236,34 @@ MUTATIONS = (
         EVICTS,
     ),
     Mutation(
+        "web: a peer takes all that is sent to it",
+        f"{WEB}/src/rtc/answer-rules.ts",
+        "return answerRefusal(offer, answer.replace(SOURCES, ''), mids);",
+        "return answerRefusal(offer, answer.replace(SOURCES, ''));",
+        TAKEN,
+    ),
+    Mutation(
+        "web: a codec that can be decoded",
+        f"{WEB}/src/rtc/offer-rules.ts",
+        "return codecs.some((name) => this.canDecode(kind, name));",
+        "return kind !== '';",
+        UNDECODABLE,
+    ),
+    Mutation(
+        "web: an interruption is told",
+        f"{WEB}/src/rtc/ice-restart.ts",
+        "this.listener.onInterrupted(true);",
+        "this.listener.onInterrupted(false);",
+        ("ice-consent",),
+    ),
+    Mutation(
+        "web: a WebSocket that ends at once is of no use",
+        f"{WEB}/src/signaling/channel.ts",
+        "if (wasOfUse) this.attempt = 0;",
+        "this.attempt = 0;",
+        ("resume", "resume-loop"),
+    ),
+    Mutation(
         "python: only routed sessions are encrypted",
         f"{PYTHON}/e2ee/trust.py",
         "if e2ee and media_mode != ROUTED:",
@@ -316,9 +350,37 @@ MUTATIONS = (
     Mutation(
         "python: the rules of peers' answers",
         f"{PYTHON}/relay.py",
-        "link.answers.check(link.peer.localDescription.sdp, sdp, ())",
+        "link.answers.check_peer(link.peer.localDescription.sdp, sdp)",
         "pass",
         PEERS,
+    ),
+    Mutation(
+        "python: an answer receives what is sent",
+        f"{PYTHON}/descriptions.py",
+        '(got.direction != "recvonly" or got.port == REJECTED)',
+        'got.direction == ""',
+        TAKEN,
+    ),
+    Mutation(
+        "python: an offer sends what it is said to",
+        f"{PYTHON}/descriptions.py",
+        'is_sent = media.direction == "sendonly" and media.port != REJECTED',
+        "is_sent = True",
+        SENT,
+    ),
+    Mutation(
+        "python: a codec that can be decoded",
+        f"{PYTHON}/descriptions.py",
+        "if not names(media) & _decodable(media.kind):",
+        'if media.kind == "":',
+        UNDECODABLE,
+    ),
+    Mutation(
+        "python: a WebSocket that ends at once is of no use",
+        f"{PYTHON}/signaling.py",
+        "is_useless = loop.time() - self._up_since_s < STAYED_UP_S",
+        "is_useless = False",
+        ("resume", "resume-loop", "shutdown-loop"),
     ),
     Mutation(
         "python: video after what was lost for good",

@@ -88,6 +88,8 @@ class Line:
     cname: str = "liar"
     extra: list[str] = field(default_factory=list)
     feedback: bool = True
+    port: int = 9
+    """0: it is rejected."""
     h264: str = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
 
     def write(self, ice: LiteIce, setup: str, prints: list[str]) -> list[str]:
@@ -95,7 +97,7 @@ class Line:
             head = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel"
         else:
             numbers = " ".join(map(str, self.formats))
-            head = f"m={self.kind} 9 UDP/TLS/RTP/SAVPF {numbers}"
+            head = f"m={self.kind} {self.port} UDP/TLS/RTP/SAVPF {numbers}"
         lines = [head, "c=IN IP4 0.0.0.0", f"a=mid:{self.mid}"]
         lines += [f"a=ice-ufrag:{ice.ufrag}", f"a=ice-pwd:{ice.password}"]
         lines += [f"a=fingerprint:{value}" for value in prints]
@@ -139,6 +141,7 @@ RULES: dict[str, Callable[[Line], object]] = {
     "kind": lambda line: line.kind,
     "mid": lambda line: line.mid,
     "direction": lambda line: line.direction,
+    "port": lambda line: line.port,
     "codec": lambda line: sorted(line.formats.values()),
     "payload-type": lambda line: sorted(line.formats) if line.formats else None,
     "extension": lambda line: line.extensions,

@@ -1,5 +1,6 @@
 """The judge of what was played: what is played twice is found, what is late is not."""
 
+from tests.hostile import seeing
 from tests.hostile.call import Call
 from tests.hostile.content import ADA, FRAMES_PER_STEP, STEP_HZ, Seen, wrong_images, wrong_tones
 from tests.hostile.drivers.python import PythonClient, PythonDriver
@@ -54,6 +55,28 @@ def test_a_frame_that_stays_on_the_screen_is_no_call_that_goes_on() -> None:
     assert call.sees(looker, "s", 2)
     assert not call.sees(looker, "s", 2, since_s=1.5)
     assert not call.sees(looker, "s", 1, since_s=2.2)
+
+
+def test_who_sees_nothing_of_a_call_is_found() -> None:
+    some = {kind: {f"{kind} {n}" for n in range(seeing.PLENTY)} for kind in seeing.KINDS}
+    nothing = {kind: set[str]() for kind in seeing.KINDS}
+    assert seeing.unseen(some, some, some) == []
+    for blind in range(3):
+        sides = [nothing if index == blind else some for index in range(3)]
+        assert len(seeing.unseen(*sides)) >= 2, "each kind"
+    deaf = {**some, "audio": set[str]()}
+    assert seeing.unseen(some, some, deaf) == ["the tap of the viewer saw too little audio"]
+    assert seeing.past_the_tap(some, some) == seeing.past_the_tap(nothing, nothing) == []
+    assert seeing.past_the_tap(some, deaf) == ["audio left that the tap did not see"]
+    assert seeing.past_the_judge(deaf, {"audio": 0, "video": 3}) == []
+    assert seeing.past_the_judge(deaf, {"audio": 1}) != []
+
+
+def test_a_judge_sorts_frames_by_their_kind() -> None:
+    ids = {(1, "s/audio"): ["a"], (2, "s/audio"): ["b"], (2, "s/video"): ["c"]}
+    assert seeing.by_kind(ids) == {"audio": {"a", "b"}, "video": {"c"}}
+    passed = [*frames("send", "1"), *frames("receive", "2")]
+    assert seeing.noted(passed, "send") == {"audio": set(), "video": {"1"}}
 
 
 def test_what_is_of_another_is_found() -> None:

@@ -170,6 +170,11 @@ export const PROTOCOL_ERRORS = {
       'OT_UNEXPECTED_SERVER_RESPONSE',
       `The server answered "${request}" with "${kind.slice(0, 32)}"; ${SAME_VERSION}`,
     ),
+  strungAlong: () =>
+    otError(
+      'OT_CONNECT_FAILED',
+      'The server took this client back again and again, and ended each connection at once; connect again later',
+    ),
   tooManyPeers: () =>
     otError('OT_UNEXPECTED_SERVER_RESPONSE', 'The server named more peers than a session has'),
   otherProtocol: () =>

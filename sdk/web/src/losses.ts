@@ -39,3 +39,11 @@ export function lostTooOften(): OTError {
     'The media connection was lost too often; try again later',
   );
 }
+
+/** It goes on by itself: nothing ends. */
+export function interrupted(what: 'sent' | 'received'): OTError {
+  return otError(
+    'OT_ICE_WORKFLOW_FAILED',
+    `No media can be ${what} at present: the server does not answer on the media path`,
+  );
+}

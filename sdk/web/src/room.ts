@@ -8,7 +8,7 @@ import { Watchdog } from './e2ee/watchdog';
 import { E2EE_ERRORS, OTError, otError } from './errors';
 import { CLEAR_ONLY, RELAYED, type SessionEvents } from './event-types';
 import { exceptions } from './exceptions';
-import { LossBackoff } from './losses';
+import { interrupted, LossBackoff } from './losses';
 import type { Publisher } from './publisher';
 import { Publications } from './publications';
 import { Downlink, type DownlinkListener } from './rtc/downlink';
@@ -67,12 +67,16 @@ export class Room {
     this.uplink = new Uplink(peerSettings, publish, encryption, clock, {
       onStall: () => listener.onNetworkDoubt(),
       onQuiet: () => listener.onQuiet(),
+      onInterrupted: (isInterrupted) => {
+        if (isInterrupted) exceptions.report(interrupted('sent'));
+      },
     });
     const downlinkListener: DownlinkListener = {
       ownerOf: (subscriberId) => this.ownerOf(subscriberId),
       onTracks: (subscriberId, tracks) => this.subscribers.get(subscriberId)?.onTracks(tracks),
       onFailure: (error) => exceptions.report(error),
       onQuiet: () => listener.onQuiet(),
+      onInterrupted: (isInterrupted) => this.onDownlinkInterrupted(isInterrupted),
     };
     this.downlink = new Downlink(peerSettings, send, encryption, downlinkListener, clock);
     if (welcome.session.mediaMode === 'relayed') {
@@ -374,6 +378,14 @@ export class Room {
     } else {
       this.downlink.reset();
       this.subscriptions.onTransportLost(delayMs);
+    }
+  }
+
+  private onDownlinkInterrupted(isInterrupted: boolean): void {
+    if (isInterrupted) exceptions.report(interrupted('received'));
+    for (const subscriber of this.subscribers.values()) {
+      if (isInterrupted) subscriber.onDisconnected();
+      else subscriber.onConnected();
     }
   }
 

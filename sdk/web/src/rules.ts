@@ -39,6 +39,10 @@ export const REQUEST_TIMEOUT_MS = 20_000;
 export const FIRST_RETRY_MS = 200;
 /** The wait doubles with each attempt, up to this. */
 export const MAX_RETRY_MS = 3_000;
+/** A WebSocket that ends sooner was of no use. */
+export const STAYED_UP_MS = 10_000;
+/** So long without a WebSocket of use is the end. */
+export const RECONNECT_FOR_MS = 120_000;
 /** Below this a client would do nothing but ping. */
 export const MIN_KEEP_ALIVE_MS = 100;
 /** The longest that a server can be configured to. */

@@ -5,9 +5,12 @@ from tests.hostile.lies import (
     between,
     codecs,
     door,
+    downgrades,
     frames,
+    honest,
     messages,
     offers,
+    paths,
     peers,
     relayed,
     replays,
@@ -18,6 +21,7 @@ from tests.hostile.lies import (
 from tests.hostile.lies.row import Must, Row
 
 TABLE: tuple[Row, ...] = (
+    *honest.ROWS,
     *door.ROWS,
     *relayed.ROWS,
     *peers.ROWS,
@@ -30,6 +34,8 @@ TABLE: tuple[Row, ...] = (
     *messages.ROWS,
     *requests.ROWS,
     *restarts.ROWS,
+    *paths.ROWS,
+    *downgrades.ROWS,
     *codecs.ROWS,
 )
 

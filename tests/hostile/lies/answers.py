@@ -146,6 +146,18 @@ def _inactive(_: Member, lines: list[sdp.Line]) -> list[sdp.Line]:
     return lines
 
 
+def _one(**changes: Any) -> Callable[[Member, list[sdp.Line]], list[sdp.Line]]:
+    """Of the video's m-line alone."""
+
+    def change(_: Member, lines: list[sdp.Line]) -> list[sdp.Line]:
+        for line in lines:
+            for name, value in changes.items() if line.kind == "video" else ():
+                setattr(line, name, value)
+        return lines
+
+    return change
+
+
 def _more_extensions(_: Member, lines: list[sdp.Line]) -> list[sdp.Line]:
     for line in lines:
         line.extensions = line.extensions | {13: "urn:3gpp:video-orientation"}
@@ -377,6 +389,22 @@ ROWS = (
         Must.STOP,
         join_and_try,
         answering(_inactive),
+    ),
+    *rows(
+        join_and_try,
+        Must.STOP,
+        (
+            "up-inactive-one",
+            "an answer that does not receive the video",
+            answering(_one(direction="inactive")),
+            ("sdp:uplink.direction",),
+        ),
+        (
+            "up-rejected-one",
+            "an answer that rejects the video",
+            answering(_one(port=0)),
+            ("sdp:uplink.port",),
+        ),
     ),
     Row(
         "up-other-print",

@@ -16,6 +16,8 @@ from tests.hostile.member import Member
 LOST = ("transportLost", "sessionDisconnected")
 GOODBYE = {"t": "disconnected", "reason": "serverShutdown"}
 LOOP_S, MAX_RETURNS = 5.0, 12
+RESTARTS = 1012
+"""RFC 6455: the server restarts. No code of the protocol: after it a client resumes."""
 ENDED = ("disconnected", "sessionDisconnected")
 
 
@@ -122,6 +124,39 @@ async def shut_down_in_a_loop(call: Call) -> None:
     call.room.lie.is_on = False
     if not 2 <= came_back <= MAX_RETURNS:
         raise AssertionError(f"came back {came_back} times in {LOOP_S:.0f} s")
+
+
+class EndsAgain(Lie):
+    """Resumes each connection, and ends its WebSocket at once with a code that says to come back,
+    once `is_on`."""
+
+    is_on = False
+
+    def tell(self, member: Member, message: Message) -> Iterable[Message]:
+        if self.is_on and message["t"] == "welcome":
+            member.room.spawn(self.end(member))
+        return (message,)
+
+    async def end(self, member: Member) -> None:
+        await asyncio.sleep(0.02)  # behind the welcome
+        if member.socket is not None:
+            member.room.lied("close")
+            await member.socket.close(code=RESTARTS)
+
+
+async def resume_in_a_loop(call: Call) -> None:
+    """Who comes back takes its time, more of it each time; media goes on meanwhile."""
+    await call.live()
+    lie, members = call.room.lie, list(call.room.members)
+    lie.is_on = True
+    for member in members:
+        call.room.spawn(lie.end(member))
+    await pause(call, LOOP_S)
+    lie.is_on = False
+    for member in members:
+        came_back = len(member.asked("hello")) - 1
+        if not 2 <= came_back <= MAX_RETURNS:
+            raise AssertionError(f"came back {came_back} times in {LOOP_S:.0f} s")
 
 
 class InText(Lie):
@@ -329,6 +364,15 @@ ROWS = (
         ShutsDown,
         ("sessionReconnecting",),
         ("python",),
+    ),
+    Row(
+        "resume-loop",
+        "takes clients up again and again, and ends each connection at once",
+        ("close",),
+        Must.GO_ON,
+        resume_in_a_loop,
+        EndsAgain,
+        ("sessionReconnecting",),
     ),
     Row(
         "resume",

@@ -388,6 +388,14 @@ ROWS = (
         offering(each(direction="inactive")),
     ),
     Row(
+        "down-rejected",
+        "rejects the m-lines that a stream is said to come over",
+        (*DOWN, "sdp:downlink.port"),
+        Must.GO_ON,
+        offer_again,
+        offering(each(port=0)),
+    ),
+    Row(
         "down-heavy",
         "offers more codecs and feedback than a parser can look through",
         (*DOWN, "sdp:downlink.lines"),
@@ -403,7 +411,6 @@ ROWS = (
         Must.GO_ON,
         offer_again,
         offering(other_codec),
-        only=PYTHON,
     ),
     *rows(
         clear_codec,

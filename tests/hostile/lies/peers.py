@@ -5,11 +5,12 @@ Nothing that such a session sends is a secret from the server. What must hold: a
 does more than one end sends and the other receives is refused, and nobody is a peer unasked.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from tests.hostile.call import Call, until
-from tests.hostile.content import ADA, BOB
+from tests.hostile.content import ADA, BOB, CID
 from tests.hostile.lie import Lie, Message
 from tests.hostile.lies.acts import pause
 from tests.hostile.lies.door import ENDED, OtherWelcome, come_back, session
@@ -17,6 +18,8 @@ from tests.hostile.lies.row import Must, Row, by
 from tests.hostile.member import Member
 
 INVENTED = 12
+CROSSED_S = 36.0
+"""Longer than any client looks for a path."""
 CANDIDATES = 1_000
 RELAYED = {"e2ee": False, "mediaMode": "relayed"}
 ROUTED = {"e2ee": False, "mediaMode": "routed"}
@@ -98,9 +101,65 @@ def other_codecs(sdp: str) -> str:
     return sdp.replace("opus/48000", "PCMU/8000").replace("VP8/90000", "VP9/90000")
 
 
+def undecodable(sdp: str) -> str:
+    return re.sub(r"a=rtpmap:(\d+) [\w-]+/", r"a=rtpmap:\1 AV2/", sdp)
+
+
+def one_undecodable(sdp: str) -> str:
+    """Of the video, whatever it is offered in."""
+    head, m_line, video = sdp.partition("m=video")
+    return head + m_line + re.sub(r"a=rtpmap:(\d+) [\w-]+/", r"a=rtpmap:\1 AV2/", video)
+
+
+def one_inactive(sdp: str) -> str:
+    return sdp.replace("a=recvonly", "a=inactive", 1)
+
+
+def rejected(sdp: str) -> str:
+    return re.sub(r"m=video \d+ ", "m=video 0 ", sdp)
+
+
 def half(sdp: str) -> str:
     """Without its last m-line."""
     return sdp.rpartition("m=")[0]
+
+
+class Crossed(Relayed):
+    """Gives two Subscribers of one stream each the description of the other, of one type."""
+
+    def __init__(self, type_: str) -> None:
+        self._type = type_
+        self._kept: dict[str, Message] = {}
+
+    def tell(self, member: Member, message: Message) -> Iterable[Message]:
+        if message["t"] != "peerDescriptionReceived" or message["type"] != self._type:
+            yield message
+            return
+        self._kept.setdefault(message["subscriberId"], message)
+        if len(self._kept) < 2:
+            return
+        one, other = self._kept.values()
+        for name, told in ((one, other), (other, one)):
+            crossed = name | {"sdp": told["sdp"]}
+            peer = member.room.peers.get(name["subscriberId"])
+            if peer is None:
+                continue
+            to = peer.publisher if self._type == "answer" else peer.subscriber
+            if to is member:
+                yield crossed
+            else:
+                to.write(crossed)
+        self._kept.clear()
+
+
+async def three_and_publish(call: Call) -> None:
+    """Bob and Cid both subscribe to Ada."""
+    await call.join(ADA)
+    await call.join(BOB)
+    await call.join(CID)
+    call.mark()
+    call.stream_id = await call.ada.publish() or ""
+    await pause(call, 1.0)
 
 
 async def strangers(call: Call) -> None:
@@ -208,6 +267,23 @@ ROWS = (
     _changed("answer", "mids", "with other mids", other_mids),
     _changed("answer", "half", "without its last m-line", half),
     _changed("answer", "codecs", "with codecs that were not offered", other_codecs),
+    _changed("offer", "no-codec", "with codecs that nobody decodes", undecodable),
+    _changed("offer", "no-video", "with such codecs of the video alone", one_undecodable),
+    _changed("answer", "inactive", "that takes nothing", replacing("a=recvonly", "a=inactive")),
+    _changed("answer", "inactive-one", "that takes no audio", one_inactive),
+    _changed("answer", "rejected-one", "that rejects the video", rejected),
+    *(
+        Row(
+            f"peer-{type_}-crossed",
+            f"passes on {type_}s under the name of another peer",
+            PASSED,
+            Must.STOP,
+            three_and_publish,
+            lambda type_=type_: Crossed(type_),
+            patience_s=CROSSED_S,
+        )
+        for type_ in ("offer", "answer")
+    ),
     _changed("answer", "no-print", "without a fingerprint", without("a=fingerprint")),
     Row(
         "peer-strangers",

@@ -40,4 +40,7 @@ REFUSALS = {
 """What is said of a description that is refused, by whom: how it begins."""
 WAYS = ("uplink", "downlink")
 PARTS = {f"sdp:{way}.{rule}" for way in WAYS for rule in ("m-lines", *sdp.RULES)}
-OTHERS = {"rtp", "dtls", "sdp:fingerprint", "sdp:setup", "sdp:downlink.second-line"}
+OTHERS = {
+    *("rtp", "dtls", "ice", "close"),
+    *("sdp:fingerprint", "sdp:setup", "sdp:downlink.second-line"),
+}

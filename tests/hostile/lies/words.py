@@ -178,8 +178,22 @@ SDP: dict[str, Words] = {
         for name, more in (("strange", "s"), ("clear", ""))
     },
     "down-other-codec": _told(
-        "decryption_codec_unsupported: The server's offer has no codec that can be decoded", ()
+        "decryption_codec_unsupported: The server's offer has no codec that can be decoded",
+        _offer("an m-line has no codec that can be decoded"),
     ),
+    "down-rejected": _told(
+        _strange("The server's offer does not send what it is said to"),
+        _offer("a track is on no m-line of its kind"),
+    ),
+    "ice-never": _told(
+        "media_unreachable: No media path was found",
+        "OT_ICE_WORKFLOW_FAILED: The stream did not become live",
+    ),
+    "ice-never-down": _told(
+        "media_unreachable: No media path was found",
+        "OT_ICE_WORKFLOW_FAILED: No media connection came about",
+    ),
+    "ice-consent": _told((), "OT_ICE_WORKFLOW_FAILED: No media can be sent at present"),
     **{
         f"down-other-{name}": _told(
             _strange("The server's offer names another certificate"), OTHER_END
@@ -190,10 +204,13 @@ SDP: dict[str, Words] = {
         _strange("The server's description names two certificates"), OTHER_END
     ),
     "up-other-print": _told(_strange("The server's answer names another certificate"), OTHER_END),
-    "up-inactive": _told(
-        _strange("The server's answer does not receive what is sent"),
-        _answer("an m-line does not take what is sent"),
-    ),
+    **{
+        f"up-{name}": _told(
+            _strange("The server's answer does not receive what is sent"),
+            _answer("an m-line does not take what is sent"),
+        )
+        for name in ("inactive", "inactive-one", "rejected-one")
+    },
     "no-handshake": _told("handshake_failed: A media path was found", ()),
     # Browsers' own words.
     "down-moved-types": _told((), "OT_SET_REMOTE_DESCRIPTION_FAILED: "),
@@ -356,6 +373,19 @@ EVENTS: dict[str, Words] = {
     ),
 }
 NO_PRINT = SDP["no-fingerprint"]
+TURNED = _told(
+    (
+        _wrong("welcome"),
+        _strange("The server's offer does more than send"),
+        _strange("The server's answer has no codec that was offered"),
+    ),
+    (
+        _misshapen("welcome", "re"),
+        _offer("an m-line does more than send"),
+        _answer("it has payload types of its own"),
+    ),
+)
+TURNS: dict[str, Words] = {f"turns-{when}": TURNED for when in ("later", "resumed", "rekeyed")}
 CHANGED = _told(
     "encryption_internal: The server says something else about the session than when it was joined",
     ANOTHER,
@@ -393,10 +423,31 @@ PEERS: dict[str, Words] = {
         )
         for name in ("sendrecv", "sendonly")
     },
+    **{
+        f"peer-answer-{name}": _told(
+            _strange("The server's answer does not receive what is sent"),
+            _passed_on("an answer", "an m-line does not take what is sent"),
+        )
+        for name in ("inactive", "inactive-one", "rejected-one")
+    },
+    **{
+        f"peer-offer-no-{name}": _told(
+            "decryption_codec_unsupported: The server's offer has no codec that can be decoded",
+            _passed_on("an offer", "an m-line has no codec that can be decoded"),
+        )
+        for name in ("codec", "video")
+    },
     "peer-answer-mids": _told(
         _strange("The server's answer has other m-lines than the offer"),
         _passed_on("an answer", "an m-line became another one"),
     ),
+    **{
+        f"peer-{type_}-crossed": _told(
+            "media_unreachable: No media path was found",
+            "OT_ICE_WORKFLOW_FAILED: No media connection came about",
+        )
+        for type_ in ("offer", "answer")
+    },
     "peer-answer-half": _told(
         _strange("The server's answer has other m-lines than the offer"),
         _passed_on("an answer", "it has other m-lines than the offer"),
@@ -409,14 +460,16 @@ PEERS: dict[str, Words] = {
     "peers-resume-encrypted": CHANGED,
     "routed-resume-relayed": CHANGED,
 }
-ERRORS = DOOR | SDP | ANSWERS | EVENTS | PEERS
+ERRORS = DOOR | SDP | ANSWERS | EVENTS | PEERS | TURNS
 SOMETIMES: dict[str, Words] = {
     # The end of the first connection may come before or after the offer of the second.
     "peer-again": _told(_strange("The server's offer names another certificate"), OTHER_END),
     # Chromium opens a track for an SSRC that no offer named if it comes between two descriptions.
     "clear-strange-ssrc": {"chromium": (BESIDE,)},
     # Who hears of the stream that is refused and given back asks for it too late.
-    "up-other-print": _told(f"stream_not_found: {FAILED}", ENDED),
+    **{row: _told(f"stream_not_found: {FAILED}", ENDED) for row in ("up-other-print", *TURNS)},
+    # What comes unasked over the downlink may keep its path alive for a browser.
+    "ice-consent": _told((), "OT_ICE_WORKFLOW_FAILED: No media can be received at present"),
     # A signal under the new secret that overtakes the own change of it.
     "hints-false": _told((), MISMATCHED),
     # A request of the browser's own that waits meanwhile, such as a restart of ICE.

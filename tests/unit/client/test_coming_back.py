@@ -4,13 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from sealroute_client.rules import MAX_RETRY_S
-from sealroute_client.signaling import (
-    RECONNECT_FOR_S,
-    STAYED_UP_S,
-    Credentials,
-    Signaling,
-)
+from sealroute_client.rules import MAX_RETRY_S, RECONNECT_FOR_S, STAYED_UP_S
+from sealroute_client.signaling import Credentials, Signaling
 
 from tests.unit.client import virtual
 
@@ -68,6 +63,7 @@ def test_a_server_that_says_goodbye_in_a_loop_is_given_up(loop) -> None:
     client = Client(0.0)
     loop.run_until_complete(come_back(client, 10 * RECONNECT_FOR_S))
     assert client.ends == ["networkDisconnected"]
+    assert client.refusal.code == "connect_failed"
     assert client.opened_s[-1] <= RECONNECT_FOR_S + MAX_RETRY_S
     gaps_s = [b - a for a, b in zip(client.opened_s[5:], client.opened_s[6:], strict=False)]
     assert min(gaps_s) >= MAX_RETRY_S / 2
@@ -78,4 +74,5 @@ def test_a_server_that_is_of_use_in_between_is_not(loop) -> None:
     client = Client(STAYED_UP_S)
     loop.run_until_complete(come_back(client, 10 * RECONNECT_FOR_S))
     assert client.ends in ([], ["networkDisconnected"])
+    assert client.refusal is None
     assert client.opened_s[-1] > 9 * RECONNECT_FOR_S

@@ -50,6 +50,7 @@ def test_the_m_line_of_a_stream_that_has_ended_needs_no_receiver() -> None:
         ANSWER.replace("a=recvonly", "a=inactive"),
         ANSWER.replace("a=recvonly", "a=inactive", 1),
         ANSWER.replace("a=recvonly", "a=x"),
+        ANSWER.replace("m=video 9", "m=video 0"),
         ANSWER.replace(*OTHER_PRINT, 1),
     ],
 )
@@ -87,6 +88,7 @@ def test_an_offer_is_taken_and_later_ones_may_have_more_m_lines_or_pause_some() 
         DOWNLINK.replace("a=sendonly", "a=sendrecv", 1),
         DOWNLINK.replace("a=sendonly", "a=x"),
         DOWNLINK.replace("a=sendonly", "a=inactive"),
+        DOWNLINK.replace("m=video 9", "m=video 0"),
         DOWNLINK.replace("a=mid:1", "a=mid:0"),
         DOWNLINK.replace("a=mid:1", "a=mid:7"),
         DOWNLINK.replace(*OTHER_PRINT),

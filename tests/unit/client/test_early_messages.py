@@ -106,7 +106,7 @@ async def test_a_mute_by_a_moderator_counts_for_the_stream_that_is_just_named(st
     assert stage.emitted.count("muteForced") == 1
 
 
-async def test_a_mute_of_all_is_news_and_mutes_only_those_that_the_server_names(stage) -> None:
+async def test_a_mute_of_all_mutes_only_those_that_the_server_names(stage) -> None:
     """A moderator excludes streams, and who publishes after the end of it is not muted."""
     first = await stage.publish()
     stage.one._messages.handle({"t": "muteForced", "active": True})

@@ -36,6 +36,9 @@ HOSTILE_ANSWERS = [
     M_LINE["audio"] + "0",
     ANSWER.replace("VP8", "VP9"),
     ANSWER.replace("sha-256 AB", "sha-256 CD", 1),
+    ANSWER.replace("a=recvonly", "a=inactive"),
+    ANSWER.replace("a=recvonly", "a=inactive", 1),
+    ANSWER.replace("m=audio 9", "m=audio 0"),
 ]
 
 

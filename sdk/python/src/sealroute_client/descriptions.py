@@ -26,6 +26,8 @@ MAX_STEPS: Final = 262_144
 """Look-ups of aiortc's parser: an m-line of a browser takes 15,000."""
 MAX_CANDIDATES: Final = 256
 """Of an m-line."""
+REJECTED: Final = 0
+"""The port of an m-line that carries nothing."""
 SENDS: Final = frozenset({"sendonly", "inactive"})
 """What an offer of a downlink may do."""
 
@@ -78,6 +80,12 @@ class AnswerRules:
             raise UnexpectedServerResponse("The server's answer names another certificate")
         self._certificate = certificate
 
+    def check_peer(self, offer: str, answer: str) -> None:
+        """The answer of another client in a relayed Session: it takes all that is sent to it.
+
+        Errors: UnexpectedServerResponse."""
+        self.check(offer, answer, {one.rtp.muxId for one in parse(offer)})
+
 
 def _check_line(asked: MediaDescription, got: MediaDescription, sending: Collection[str]) -> None:
     if (asked.kind, asked.rtp.muxId) != (got.kind, got.rtp.muxId):
@@ -87,7 +95,7 @@ def _check_line(asked: MediaDescription, got: MediaDescription, sending: Collect
         raise UnexpectedServerResponse("The server's answer has no codec that was offered")
     if got.direction not in RECEIVES:
         raise UnexpectedServerResponse("The server's answer does more than receive")
-    if asked.rtp.muxId in sending and got.direction != "recvonly":
+    if asked.rtp.muxId in sending and (got.direction != "recvonly" or got.port == REJECTED):
         # Nothing would leave, and nobody would be told.
         raise UnexpectedServerResponse("The server's answer does not receive what is sent")
 
@@ -131,7 +139,8 @@ def _check_offered(media: MediaDescription, carrying: Collection[str]) -> None:
         raise UnexpectedServerResponse("The server's offer has more than audio and video")
     if media.direction not in SENDS:
         raise UnexpectedServerResponse("The server's offer does more than send")
-    if media.rtp.muxId in carrying and media.direction != "sendonly":
+    is_sent = media.direction == "sendonly" and media.port != REJECTED
+    if media.rtp.muxId in carrying and not is_sent:
         raise UnexpectedServerResponse("The server's offer does not send what it is said to")
     if not names(media) & _decodable(media.kind):
         raise DecryptionUnsupportedCodec("The server's offer has no codec that can be decoded")

@@ -27,10 +27,16 @@ from sealroute_client.media.paths import MediaPath, path_of
 CONNECT_TIMEOUT_S: Final = 30.0
 """For ICE and DTLS together. ICE gives up by itself; a DTLS handshake that the other end leaves
 unfinished would wait forever."""
+LOST: Final = (
+    "The media path is lost: the other end has ended it, or does not answer on it any more; leave "
+    "the session and join again"
+)
+LOST_GRACE_S: Final = 5.0
+"""A server says by then that a transport is lost, and another one takes its place."""
 OnUnreachable = Callable[[SealrouteError], None]
 
 
-def _ignore(_error: SealrouteError) -> None:
+def ignore(_error: SealrouteError) -> None:
     """Nobody wants to know."""
 
 
@@ -48,8 +54,12 @@ class PeerConnection(RTCPeerConnection):
         self._deadline: asyncio.TimerHandle | None = None
         self._began_s: float | None = None
         self._connect_s: float | None = None
-        self.on_unreachable: OnUnreachable = _ignore
-        """Called once when no connection came about; not for one that was lost later."""
+        self.on_unreachable: OnUnreachable = ignore
+        """Called once when no connection came about."""
+        self.on_lost: OnUnreachable = ignore
+        """Called once when one that had come about is lost, and nobody has closed it since."""
+        self._was_connected = False
+        self._loss: asyncio.TimerHandle | None = None
         self.on("connectionstatechange", self._on_state)
         self._ending: asyncio.Task[None] | None = None
 
@@ -64,7 +74,15 @@ class PeerConnection(RTCPeerConnection):
             loop = asyncio.get_running_loop()
             self._deadline = loop.call_later(CONNECT_TIMEOUT_S, self._decide, False)
         elif state in ("connected", "failed", "closed"):
+            self._was_connected = self._was_connected or state == "connected"
             self._decide(state != "failed")
+        if state == "failed" and self._was_connected:
+            self._lose()
+
+    def _lose(self) -> None:
+        if self._loss is None:
+            loop = asyncio.get_running_loop()
+            self._loss = loop.call_later(LOST_GRACE_S, self.on_lost, MediaUnreachable(LOST))
 
     def _decide(self, is_well: bool) -> None:
         if self._deadline is not None:
@@ -107,11 +125,20 @@ class PeerConnection(RTCPeerConnection):
         await self._whole(super().setRemoteDescription(sessionDescription))
 
     async def close(self) -> None:
-        """Waits for a gathering: at most 5 s, where a STUN or TURN server is silent."""
+        """Waits for a gathering: at most 5 s, where a STUN or TURN server is silent. aiortc calls
+        it too, when the other end has closed all transports."""
+        is_lost = self._ending is None and self._was_connected and self._is_closed_by_other_end()
+        if is_lost:
+            self._lose()
+        elif self._loss is not None:
+            self._loss.cancel()
         if self._ending is None:
             self._ending = asyncio.create_task(self._alone(super().close()))
             self._ending.add_done_callback(lambda _: self._forget(self))
         await asyncio.shield(self._ending)
+
+    def _is_closed_by_other_end(self) -> bool:
+        return {one.receiver.transport.state for one in self.getTransceivers()} == {"closed"}
 
     async def _whole(self, step: Coroutine[Any, Any, None]) -> None:
         await asyncio.shield(asyncio.create_task(self._alone(step)))
@@ -135,20 +162,27 @@ class PeerConnections:
     """Owns all of a Session's, those too that nobody uses any more."""
 
     def __init__(
-        self, configuration: RTCConfiguration, on_unreachable: OnUnreachable = _ignore
+        self, configuration: RTCConfiguration, on_unreachable: OnUnreachable = ignore
     ) -> None:
         self._on_unreachable = on_unreachable
         self._configuration = configuration
         self._open: set[PeerConnection] = set()
+        self._is_over = False
 
     def open(self) -> PeerConnection:
         peer = PeerConnection(self._configuration, self._open.discard)
         peer.on_unreachable = self._on_unreachable
+        peer.on_lost = self._on_lost
         self._open.add(peer)
         return peer
 
+    def _on_lost(self, error: SealrouteError) -> None:
+        if not self._is_over:
+            self._on_unreachable(error)
+
     async def close(self) -> None:
         """Returns when every socket is closed."""
+        self._is_over = True
         ends = (peer.close() for peer in list(self._open))
         for error in await asyncio.gather(*ends, return_exceptions=True):
             if isinstance(error, Exception):

@@ -23,7 +23,7 @@ from sealroute_client.errors import (
     UnexpectedServerResponse,
 )
 from sealroute_client.media.inbound import InboundTap
-from sealroute_client.peers import PeerConnection, PeerConnections
+from sealroute_client.peers import PeerConnection, PeerConnections, ignore
 from sealroute_client.publisher import PublishedTrack, Publisher
 from sealroute_client.rules import MAX_PEER_CANDIDATES, MAX_PEERS
 from sealroute_client.subscriber import Subscriber
@@ -166,6 +166,8 @@ class PeerLinks:
         if len(self._links) >= MAX_PEERS:
             raise UnexpectedServerResponse("The server named more peers than a session has")
         link = PeerLink(subscriber_id, self._peers.open(), publisher)
+        # Of one that is lost later the application hears by its Subscriber.
+        link.peer.on_lost = ignore
         self._links[subscriber_id] = link
 
         @link.peer.on("connectionstatechange")
@@ -207,7 +209,7 @@ class PeerLinks:
 
     async def _take_answer(self, link: PeerLink, sdp: str) -> None:
         if link.publisher is not None and link.peer.signalingState == "have-local-offer":
-            link.answers.check(link.peer.localDescription.sdp, sdp, ())
+            link.answers.check_peer(link.peer.localDescription.sdp, sdp)
             await link.peer.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
             await self._take_early(link)
 

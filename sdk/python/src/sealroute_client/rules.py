@@ -40,6 +40,10 @@ FIRST_RETRY_S: Final = 0.2
 """The longest wait before the first attempt to resume."""
 MAX_RETRY_S: Final = 3.0
 """The wait doubles with each attempt, up to this."""
+STAYED_UP_S: Final = 10.0
+"""A WebSocket that ends sooner was of no use."""
+RECONNECT_FOR_S: Final = 120.0
+"""So long without a WebSocket of use is the end."""
 MIN_KEEP_ALIVE_S: Final = 0.1
 """Below this a client would do nothing but ping."""
 MAX_KEEP_ALIVE_S: Final = 120.0

@@ -116,8 +116,8 @@ class ServerMessages:
         stream_id = message.get("streamId")
         active = bool(message.get("active"))
         if active and stream_id is not None:
-            # Of all streams it is news alone: the server names each one that is muted, now and as
-            # long as `active` lasts, and spares those that the moderator excluded.
+            # Of all streams it is an event alone: the server names each one that is muted, now and
+            # as long as `active` lasts, and spares those that the moderator excluded.
             self._session.publishing.mute_by_force(str(stream_id))
         self._session.emit(events.MuteForced(stream_id=stream_id, active=active))
 

@@ -37,19 +37,21 @@ from sealroute_client.rules import (
     MIN_KEEP_ALIVE_S,
     OPEN_TIMEOUT_S,
     PASSING,
+    RECONNECT_FOR_S,
     REQUEST_TIMEOUT_S,
+    STAYED_UP_S,
     SUBPROTOCOL,
 )
 
 PATH: Final = "/v1/signal"
 VERSION: Final = "0.1.0"
 RESUME_UNKNOWN: Final = "resume_unknown"
-RECONNECT_FOR_S: Final = 120.0
-"""Longer than a server takes to restart. After its grace time the connection is another one."""
 READING_S: Final = 0.1
 """What has arrived is read within this time."""
-STAYED_UP_S: Final = 10.0
-"""A WebSocket that ends before was of no use: the next one waits as after a failure."""
+STRUNG_ALONG: Final = (
+    "The server took this client back again and again, and ended each connection at once; join "
+    "again later"
+)
 SHUTDOWN: Final = "serverShutdown"
 """The reason of an end that is none: the server, or another one of its kind, will be back."""
 SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
@@ -396,6 +398,9 @@ class Signaling:
         deadline = self._lost_since_s + max(self._grace_s, RECONNECT_FOR_S)
         if is_useless:
             await self._pause()
+            if loop.time() >= deadline:
+                self.refusal = ConnectFailed(STRUNG_ALONG)
+                return False
         while loop.time() < deadline:
             try:
                 welcome = await self._open()

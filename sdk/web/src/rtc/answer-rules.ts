@@ -39,9 +39,10 @@ export function answerRefusal(
 /** Clients name their sources, and the streams of them, on m-lines that do not send as well. */
 const SOURCES = /^a=(?:ssrc|ssrc-group|msid)(?:[: ].*)?$/gm;
 
-/** Of an answer that another client makes in a relayed session. */
+/** Of an answer that another client makes in a relayed session: it takes all that is sent to it. */
 export function peerAnswerRefusal(offer: string, answer: string): string | undefined {
-  return answerRefusal(offer, answer.replace(SOURCES, ''));
+  const mids = sectionsOf(offer).flatMap((section) => valuesOf(section, 'mid'));
+  return answerRefusal(offer, answer.replace(SOURCES, ''), mids);
 }
 
 /** Nothing would leave over such an m-line, without an error. */

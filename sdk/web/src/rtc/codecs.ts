@@ -49,6 +49,15 @@ export function decodableCodecs(): ClientCodec[] {
   return CLIENT_CODECS.filter((name) => names.includes(name));
 }
 
+/** They carry no media of their own. */
+const REPAIRS = ['rtx', 'red', 'ulpfec', 'flexfec-03'];
+
+/** Whether this browser plays media of the codec, encrypted or not. */
+export function canDecode(kind: string, name: string): boolean {
+  const { codecs } = RTCRtpReceiver.getCapabilities(kind) ?? { codecs: [] };
+  return !REPAIRS.includes(name) && codecs.some((codec) => nameOf(codec) === name);
+}
+
 export function applyPreferences(
   transceiver: RTCRtpTransceiver,
   kind: Kind,

@@ -5,6 +5,7 @@ import type { Kind, StreamOwner } from '../e2ee/protocol';
 import { asOTError, otError, type OTError } from '../errors';
 import type { Reply, RequestMessage } from '../signaling/channel';
 import type { DownlinkOffer, DownlinkTrack } from '../signaling/messages';
+import { canDecode } from './codecs';
 import { IceKeeper } from './ice-restart';
 import { OfferRules } from './offer-rules';
 import { makePeerConnection, type PeerSettings } from './peer-connection';
@@ -36,6 +37,8 @@ export interface DownlinkListener {
   onFailure(error: OTError): void;
   /** Media stopped, or the transport is in trouble. */
   onQuiet(): void;
+  /** See `IceKeeper`. */
+  onInterrupted(isInterrupted: boolean): void;
 }
 
 /** Over all peer connections of the page: receivers' tracks never share a name. */
@@ -46,7 +49,7 @@ export class Downlink {
   private keeper: IceKeeper | undefined;
   private queue = new JobQueue();
   private generation = generations++;
-  private rules = new OfferRules();
+  private rules = new OfferRules(canDecode);
   private remoteEnd = new RemoteEnd();
   /** mid → the Subscriber that uses it. */
   private users = new Map<string, User>();
@@ -103,7 +106,7 @@ export class Downlink {
     this.peer = this.keeper = this.stats = undefined;
     for (const mid of this.users.keys()) this.release(this.nameOf(mid));
     this.generation = generations++;
-    this.rules = new OfferRules();
+    this.rules = new OfferRules(canDecode);
     this.remoteEnd = new RemoteEnd();
     this.users = new Map();
     this.named = new Set();
@@ -179,7 +182,10 @@ export class Downlink {
       if (peer === this.peer) await this.request({ t: 'restartIce', direction: 'downlink' });
     };
     const onQuiet = (): void => this.listener.onQuiet();
-    this.keeper = new IceKeeper(peer, this.clock, restart, onQuiet);
+    this.keeper = new IceKeeper(peer, this.clock, restart, {
+      onTrouble: onQuiet,
+      onInterrupted: (isInterrupted) => this.listener.onInterrupted(isInterrupted),
+    });
     watchPauses(peer, this.clock, onQuiet);
     this.stats = new StatsReader(peer, this.clock);
     peer.ontrack = ({ transceiver }): void => this.attach(transceiver);

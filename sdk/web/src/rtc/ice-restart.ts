@@ -7,23 +7,32 @@ const PATIENCE_MS = 1_000;
 const RETRY_MS = 4_000;
 /** Changes of network come in flocks. */
 const CALM_MS = 2_000;
+/** What restarts have not brought back by then, people are told of. */
+const INTERRUPTED_MS = 10_000;
 
 type Peer = Pick<RTCPeerConnection, 'connectionState' | 'addEventListener'>;
+
+export interface PathListener {
+  /** Signaling may be away too, without a sign. */
+  onTrouble(): void;
+  /** What was connected has not been for long, whatever was tried; or it is again. */
+  onInterrupted(isInterrupted: boolean): void;
+}
 
 /** Watches one peer connection to its end. */
 export class IceKeeper {
   private cancel: (() => void) | undefined;
   private restartedAt = -Infinity;
+  private cancelInterruption: (() => void) | undefined;
+  private wasConnected = false;
+  private isInterrupted = false;
 
-  /**
-   * `restart` may fail, as long as signaling is away: it is tried again. `onTrouble`: signaling
-   * may be away too, without a sign.
-   */
+  /** `restart` may fail, as long as signaling is away: it is tried again. */
   constructor(
     private readonly peer: Peer,
     private readonly clock: Clock,
     private readonly restart: () => Promise<void>,
-    private readonly onTrouble: () => void,
+    private readonly listener: PathListener,
   ) {
     peer.addEventListener('connectionstatechange', () => this.onState());
   }
@@ -63,11 +72,30 @@ export class IceKeeper {
 
   private onState(): void {
     const { connectionState } = this.peer;
-    if (connectionState === 'failed' || connectionState === 'disconnected') this.onTrouble();
+    this.watchPath(connectionState);
+    if (connectionState === 'failed' || connectionState === 'disconnected') {
+      this.listener.onTrouble();
+    }
     if (connectionState === 'failed') this.attempt();
     else if (connectionState === 'disconnected') {
       this.cancel ??= this.clock.after(PATIENCE_MS, this.attempt);
     } else if (connectionState !== 'connecting') this.rest();
+  }
+
+  /** Restarts go through other states: only "connected" ends an interruption. */
+  private watchPath(state: RTCPeerConnectionState): void {
+    if (state === 'connected' || state === 'closed') {
+      this.wasConnected = state === 'connected';
+      this.cancelInterruption?.();
+      this.cancelInterruption = undefined;
+      if (this.isInterrupted && this.wasConnected) this.listener.onInterrupted(false);
+      this.isInterrupted = false;
+    } else if (this.wasConnected && !this.isInterrupted) {
+      this.cancelInterruption ??= this.clock.after(INTERRUPTED_MS, () => {
+        this.isInterrupted = true;
+        this.listener.onInterrupted(true);
+      });
+    }
   }
 
   private rest(): void {

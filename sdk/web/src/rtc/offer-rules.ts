@@ -9,18 +9,27 @@ import type { DownlinkTrack } from '../signaling/messages';
 /** Lines that no offer of a server needs, and that make browsers do other things than receive. */
 const FORBIDDEN = /^a=(?:rid|simulcast|sctp-port|sctpmap|crypto|ssrc-group:SIM)\b/;
 
+const CODEC = /^a=rtpmap:\d+ ([^/\s]+)/;
+
 const MODE = /^a=(?:sendrecv|sendonly|recvonly|inactive)\b/;
+
+/** Whether media of the codec can be played; names as in `a=rtpmap`, in lower case. */
+export type CanDecode = (kind: string, name: string) => boolean;
 
 interface Line {
   readonly mid: string;
   readonly kind: string;
   readonly isRejected: boolean;
   readonly isSending: boolean;
+  /** Those that are named. */
+  readonly codecs: readonly string[];
 }
 
 /** The m-lines of one peer connection. They keep their place, mid and kind for its whole life. */
 export class OfferRules {
   private lines: readonly Line[] = [];
+
+  constructor(private readonly canDecode: CanDecode) {}
 
   /** Why the offer is refused; `undefined`: it may be applied. */
   refusal(
@@ -57,6 +66,10 @@ export class OfferRules {
     if (this.lines.some((line, index) => !isSame(line, lines[index]))) {
       return 'an m-line became another one';
     }
+    // It would stay black, and the browser would not say why.
+    if (lines.some((line) => !this.isPlayable(line))) {
+      return 'an m-line has no codec that can be decoded';
+    }
     if (areRepeated(tracks)) return 'a subscriber or an m-line has two tracks';
     for (const track of tracks) {
       const line = lines.find(({ mid }) => mid === track.mid);
@@ -64,6 +77,11 @@ export class OfferRules {
       if (fault !== undefined) return fault;
     }
     return undefined;
+  }
+
+  private isPlayable({ kind, codecs, isRejected, isSending }: Line): boolean {
+    if (isRejected || !isSending || codecs.length === 0) return true;
+    return codecs.some((name) => this.canDecode(kind, name));
   }
 }
 
@@ -122,5 +140,6 @@ function lineOf(section: readonly string[]): Line | string {
   if (!onlySends) return 'an m-line does more than send';
   const isRejected = port === '0' && !section.includes('a=bundle-only');
   const isSending = mode === 'a=sendonly';
-  return { mid: mid.slice('a=mid:'.length).trim(), kind, isRejected, isSending };
+  const codecs = section.flatMap((line) => CODEC.exec(line)?.[1]?.toLowerCase() ?? []);
+  return { mid: mid.slice('a=mid:'.length).trim(), kind, isRejected, isSending, codecs };
 }

@@ -12,7 +12,7 @@ import type {
 } from '../signaling/messages';
 import { peerAnswerRefusal } from './answer-rules';
 import { withAudioFormats, withOfferedStereo } from './audio';
-import { applyPreferences } from './codecs';
+import { applyPreferences, canDecode } from './codecs';
 import type { ReceivedTrack } from './downlink';
 import { MAX_PEER_CANDIDATES, MAX_PEERS } from '../rules';
 import { FanOut } from './fan-out';
@@ -168,7 +168,7 @@ export class PeerLinks {
     }
     const peer = makePeerConnection(this.settings);
     const parts = { queue: new JobQueue(), early: [], candidates: 0 };
-    const known = { remoteEnd: new RemoteEnd(), rules: new OfferRules() };
+    const known = { remoteEnd: new RemoteEnd(), rules: new OfferRules(canDecode) };
     const link: Link = { subscriberId, peer, stream, ...parts, ...known };
     this.links.set(subscriberId, link);
     peer.onicecandidate = ({ candidate }): void => {

@@ -61,6 +61,8 @@ interface UplinkListener {
   onStall(): void;
   /** The transport is in trouble. */
   onQuiet(): void;
+  /** See `IceKeeper`. */
+  onInterrupted(isInterrupted: boolean): void;
 }
 
 export class Uplink {
@@ -112,7 +114,10 @@ export class Uplink {
     this.remoteEnd = new RemoteEnd();
     const { listener } = this;
     const restart = (): Promise<void> => this.restart(peer);
-    this.keeper = new IceKeeper(peer, this.clock, restart, () => listener.onQuiet());
+    this.keeper = new IceKeeper(peer, this.clock, restart, {
+      onTrouble: () => listener.onQuiet(),
+      onInterrupted: (isInterrupted) => listener.onInterrupted(isInterrupted),
+    });
     this.stats = new StatsReader(peer, this.clock);
     watchStalls(peer, this.stats, this.clock, () => listener.onStall());
     return peer;

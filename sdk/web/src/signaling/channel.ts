@@ -1,7 +1,15 @@
 /** The WebSocket to the server: requests with answers, keep-alive, and resuming after a loss. */
 import { afterRunning, type Clock } from '../clock';
 import { OTError, otError, PROTOCOL_ERRORS } from '../errors';
-import { ANSWERS, OPEN_TIMEOUT_MS, PASSING, REQUEST_TIMEOUT_MS, SUBPROTOCOL } from '../rules';
+import {
+  ANSWERS,
+  OPEN_TIMEOUT_MS,
+  PASSING,
+  RECONNECT_FOR_MS,
+  REQUEST_TIMEOUT_MS,
+  STAYED_UP_MS,
+  SUBPROTOCOL,
+} from '../rules';
 import { retryDelay } from './backoff';
 import { decodeMessage, encodeMessage, type Fault, isTooLarge } from './codec';
 import { type Ending, endingOf } from './endings';
@@ -65,8 +73,6 @@ interface Pending {
 const CHECK_TIMEOUT_MS = 1_000;
 /** Where every timer is late, as in a page in the background, the last answer to so many counts. */
 const MAX_CHECKS = 3;
-/** A socket that ends before was of no use: the next one waits as after a failure. */
-const STAYED_UP_MS = 10_000;
 /** The server drops us after 2.5 silent keep-alive intervals; we are as patient with it. */
 const SILENT_INTERVALS = 2.5;
 
@@ -87,6 +93,8 @@ export class SignalingChannel {
   private readonly reportedFaults = new Set<string>();
   private openedAt = 0;
   private lostAt = 0;
+  /** Since when no socket has been of use. */
+  private uselessSince: number | undefined;
   /** Of the attempts since a socket was of use: how long the next one waits. */
   private attempt = 0;
   private receivedAt = 0;
@@ -141,12 +149,14 @@ export class SignalingChannel {
   /** The network has changed: that attempts failed before says nothing of the next one. */
   onNetworkChanged(): void {
     this.attempt = 0;
+    this.uselessSince = undefined;
     this.check();
   }
 
   /** The network was gone, and sockets do not outlive that: tries at once to resume. */
   renew(): void {
     this.attempt = 0;
+    this.uselessSince = undefined;
     if (this.state === 'open') this.abandonSocket();
     if (this.state === 'lost') this.retryNow?.();
   }
@@ -323,10 +333,13 @@ export class SignalingChannel {
       this.failMomentary();
       this.lostAt = this.environment.clock.now();
       // A server that takes the client up and ends it at once is not asked more often than one that
-      // does not answer.
-      if (this.lostAt - this.openedAt >= STAYED_UP_MS) this.attempt = 0;
+      // does not answer, nor without end.
+      const wasOfUse = this.lostAt - this.openedAt >= STAYED_UP_MS;
+      if (wasOfUse) this.attempt = 0;
+      if (wasOfUse || this.uselessSince === undefined) this.uselessSince = this.lostAt;
       this.listener.onLost();
-      this.retry();
+      if (this.lostAt - this.uselessSince < RECONNECT_FOR_MS) this.retry();
+      else this.end({ reason: 'networkDisconnected', error: PROTOCOL_ERRORS.strungAlong() });
     }
   }
 

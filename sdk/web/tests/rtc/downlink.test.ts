@@ -95,6 +95,7 @@ class Stage {
         this.done.push(`${subscriberId} has ${tracks.length}`),
       onFailure: (error) => this.failures.push(error),
       onQuiet: () => undefined,
+      onInterrupted: () => undefined,
     },
     new FakeClock(),
   );

@@ -20,6 +20,7 @@ class Bench {
   readonly restarts: number[] = [];
   fails = false;
   troubles = 0;
+  readonly interruptions: [number, boolean][] = [];
   readonly keeper = new IceKeeper(
     this.peer,
     this.clock,
@@ -27,7 +28,10 @@ class Bench {
       this.restarts.push(this.clock.now());
       return this.fails ? Promise.reject(new Error('no signaling')) : Promise.resolve();
     },
-    () => (this.troubles += 1),
+    {
+      onTrouble: () => (this.troubles += 1),
+      onInterrupted: (isInterrupted) => this.interruptions.push([this.clock.now(), isInterrupted]),
+    },
   );
 
   pass(milliseconds: number): Promise<void> {
@@ -81,6 +85,30 @@ describe('a transport whose network changes', () => {
     await bench.pass(20_000);
     bench.keeper.onResumed();
     assert.equal(bench.restarts.length, 2, 'nothing was open any more');
+  });
+
+  test('people are told once that it does not come back, and once that it has', async () => {
+    const bench = new Bench();
+    bench.peer.become('connecting');
+    await bench.pass(20_000);
+    assert.deepEqual(bench.interruptions, [], 'it was not there yet');
+    bench.peer.become('connected');
+    bench.peer.become('disconnected');
+    await bench.pass(9_000);
+    bench.peer.become('connected');
+    await bench.pass(20_000);
+    assert.deepEqual(bench.interruptions, [], 'it came back soon');
+    for (const state of ['disconnected', 'failed', 'connecting', 'failed'] as const) {
+      bench.peer.become(state);
+      await bench.pass(4_000);
+    }
+    assert.deepEqual(bench.interruptions, [[59_000, true]]);
+    bench.peer.become('connected');
+    assert.deepEqual(bench.interruptions.slice(1), [[65_000, false]]);
+    bench.peer.become('failed');
+    bench.peer.become('closed');
+    await bench.pass(20_000);
+    assert.equal(bench.interruptions.length, 2);
   });
 
   test('is left alone once it is closed', async () => {

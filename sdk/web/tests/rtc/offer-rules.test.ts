@@ -16,7 +16,13 @@ const offer = (...sections: readonly (readonly string[])[]): string =>
 const asked = (subscriberId: string): string | undefined =>
   subscriberId === 'bob' ? 'stream' : undefined;
 
-function refusal(sdp: string, tracks = TRACKS, rules = new OfferRules()): string | undefined {
+const canDecode = (kind: string, name: string): boolean => `${kind}/${name}` === 'video/vp8';
+
+function refusal(
+  sdp: string,
+  tracks = TRACKS,
+  rules = new OfferRules(canDecode),
+): string | undefined {
   const fault = rules.refusal(sdp, tracks, asked);
   if (fault === undefined) rules.remember(sdp);
   return fault;
@@ -30,7 +36,7 @@ const without = (section: readonly string[], line: string): string[] =>
 
 describe('an offer of an encrypted session', () => {
   test('may offer, pause, reject and go on with what was asked for', () => {
-    const rules = new OfferRules();
+    const rules = new OfferRules(canDecode);
     const paused = VIDEO.map((line) => (line === 'a=sendonly' ? 'a=inactive' : line));
     const rejected = ['m=video 0 UDP/TLS/RTP/SAVPF 96', 'a=mid:1', 'a=inactive'];
     for (const [sdp, tracks] of [
@@ -105,13 +111,24 @@ describe('an offer of an encrypted session', () => {
     test(`is refused with ${name}`, () => assert.ok(refusal(sdp, tracks)));
   }
 
+  test('has a codec on each m-line that sends which this browser decodes', () => {
+    const coded = (...codecs: string[]): string =>
+      offer(AUDIO, [...VIDEO, ...codecs.map((codec, index) => `a=rtpmap:${96 + index} ${codec}`)]);
+    assert.equal(refusal(coded('AV2/90000', 'VP8/90000')), undefined);
+    const silent = coded('AV2/90000').replace(/a=sendonly(?![^]*a=sendonly)/, 'a=inactive');
+    assert.equal(refusal(silent, TRACKS.slice(0, 1)), undefined);
+    const told = 'an m-line has no codec that can be decoded';
+    assert.equal(refusal(coded('AV2/90000')), told);
+    assert.equal(new OfferRules(canDecode).peerRefusal(coded('AV2/90000')), told);
+  });
+
   test('is refused when an m-line became another one', () => {
     for (const [first, second] of [
       [offer(AUDIO, VIDEO), offer(VIDEO, AUDIO)],
       [offer(AUDIO, VIDEO), offer(AUDIO)],
       [offer(AUDIO), offer([...VIDEO.slice(0, 1), 'a=mid:0', 'a=sendonly'])],
     ] as const) {
-      const rules = new OfferRules();
+      const rules = new OfferRules(canDecode);
       assert.equal(refusal(first, [], rules), undefined);
       assert.ok(refusal(second, [], rules), second);
       // What was refused is not remembered.

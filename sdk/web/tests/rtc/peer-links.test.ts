@@ -132,6 +132,9 @@ for (const [answer, reason] of [
   [ANSWER.replace('a=mid:0', 'a=mid:x'), /an m-line became another one/],
   [`v=0\r\n${line('audio', '0', 'recvonly')}`, /other m-lines than the offer/],
   [ANSWER.replace('SAVPF 96', 'SAVPF 0'), /payload types of its own/],
+  [ANSWER.replaceAll('a=recvonly', 'a=inactive'), /an m-line does not take what is sent/],
+  [ANSWER.replace('a=recvonly', 'a=inactive'), /an m-line does not take what is sent/],
+  [ANSWER.replace('m=audio 9', 'm=audio 0'), /an m-line does not take what is sent/],
 ] as const) {
   const title = reason?.source ?? 'none, of a real client';
   test(`an answer that a relayed session does not allow: ${title}`, async () => {

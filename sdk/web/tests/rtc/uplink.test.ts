@@ -86,6 +86,7 @@ function stage(
   const uplink = new Uplink(settings, request, isEncrypted ? encryption : undefined, clock, {
     onStall: () => undefined,
     onQuiet: () => undefined,
+    onInterrupted: () => undefined,
   });
   const source = {
     kind: 'audio',

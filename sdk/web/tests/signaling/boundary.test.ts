@@ -151,10 +151,10 @@ describe('shapes', () => {
     const offer = (count: number): string =>
       Array.from({ length: count }, (_, mid) => line(mid)).join('');
     assert.equal(
-      new OfferRules().refusal(offer(1_024), [], () => undefined),
+      new OfferRules(() => true).refusal(offer(1_024), [], () => undefined),
       undefined,
     );
-    const refusal = new OfferRules().refusal(offer(1_025), [], () => undefined);
+    const refusal = new OfferRules(() => true).refusal(offer(1_025), [], () => undefined);
     assert.match(refusal ?? '', /more than 1024/);
   });
 

@@ -98,6 +98,25 @@ describe('the signaling channel, when its socket is lost,', () => {
     assert.equal(harness.sockets.length, count + 1, 'after one that was of use it does not wait');
   });
 
+  test('a server that ends each socket at once is given up, and the application is told', async () => {
+    const harness = await new Harness().connected();
+    harness.socket.close();
+    for (let passed = 0; passed < 130_000 && harness.channel.isOpen; passed += 100) {
+      await harness.clock.advance(100);
+      if (harness.socket.isClosed) continue;
+      await harness.accept(true);
+      harness.socket.close();
+    }
+    assert.equal(harness.events.at(-1), 'networkDisconnected');
+    assert.deepEqual(
+      harness.endings.map(({ name }) => name),
+      ['OT_CONNECT_FAILED'],
+    );
+    const count = harness.sockets.length;
+    await harness.clock.advance(60_000);
+    assert.equal(harness.sockets.length, count);
+  });
+
   test('a network that changes again and again is followed at once each time', async () => {
     const harness = await new Harness().connected();
     for (let change = 0; change < 10; change += 1) {

@@ -336,7 +336,13 @@ class CallbackSettings:
     keep_given_up_h: int = knob(
         168, "How long deliveries that were given up are kept for a retry.", 1, 8_760
     )
-    max_in_flight: int = knob(64, "Concurrent attempts. Each may use a connection.", 1, 4_096)
+    max_in_flight: int = knob(
+        64,
+        "Concurrent attempts. Each may use a connection. One project has at most three times what"
+        " is left for others.",
+        1,
+        4_096,
+    )
     max_in_flight_per_origin: int = knob(
         16, "Concurrent attempts to one receiver, so that none blocks the others.", 1, 4_096
     )

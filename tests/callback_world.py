@@ -15,6 +15,7 @@ from signaling.domain.session_options import SessionOptions, SessionRecord
 from signaling.metrics import Metrics
 
 PROJECT = new_project(random_bytes=bytes(range(44)), now_ms=0)
+OTHER = new_project(random_bytes=bytes(range(1, 45)), now_ms=0)
 HOUR_MS = 3_600_000
 OK = Sent(Result.DELIVERED, 200)
 BROKEN = Sent(Result.FAILED, 500)
@@ -55,11 +56,11 @@ class Receiver:
 
 
 class World:
-    """One node with its outbox; `run` lets it work until nothing is due."""
+    """One node with its outbox; `run` lets it work until nothing is due. `receiver`: what posts."""
 
-    def __init__(self, store, folder, **limits):
+    def __init__(self, store, folder, receiver=None, **limits):
         self.store, self.folder = store, folder
-        self.clock, self.receiver = Clock(), Receiver()
+        self.clock, self.receiver = Clock(), receiver or Receiver()
         self.bounds = Bounds(1_000, 24 * HOUR_MS)
         self.limits = DeliveryLimits(**limits)
         self.start()
@@ -77,12 +78,12 @@ class World:
     async def sleep(self, seconds):
         self.clock.now_s += seconds
 
-    async def register(self, name="c", url="http://app.test/x", group="all"):
-        callback = Callback(name, PROJECT.api_key, group, "all", url, 0)
+    async def register(self, name="c", url="http://app.test/x", group="all", project=PROJECT):
+        callback = Callback(name, project.api_key, group, "all", url, 0)
         await self.store.callbacks.add_callback(callback)
 
-    def note(self, session, event="sessionCreated", reason=None):
-        record = SessionRecord(session, PROJECT.api_key, SessionOptions(), 0)
+    def note(self, session, event="sessionCreated", reason=None, project=PROJECT):
+        record = SessionRecord(session, project.api_key, SessionOptions(), 0)
         self.recorder.notify(record, Notify(event, session, reason))
 
     async def flush(self):
@@ -105,6 +106,13 @@ class World:
         async with asyncio.timeout(5):
             while not self.receiver.tries:  # noqa: ASYNC110 - there is nothing else to wait for
                 await asyncio.sleep(0)
+
+    async def abandon(self, deliverer=None):
+        """Ends what the deliverer has under way, as a killed process does."""
+        abandoned = list((deliverer or self.deliverer)._attempts)
+        for task in abandoned:
+            task.cancel()
+        await asyncio.gather(*abandoned, return_exceptions=True)
 
     def pass_time(self, seconds):
         self.clock.now_s += seconds

@@ -26,6 +26,7 @@ from signaling.domain.webhook_deliveries import (
     Claim,
     NewWebhookDelivery,
     Outcome,
+    Places,
     WebhookDelivery,
 )
 from signaling.metrics import Metrics
@@ -43,6 +44,10 @@ _PACE_S = 0.15
 """Between two transactions while there is much to do. It is longer than the recorder's pace: while
 events happen, outcomes share the transactions that queue them. It bounds what a kill lets arrive a
 second time."""
+_LONG_S = 0.05
+_REST = 4
+"""A claim looks at everything that is due. One that took long, because some project has very much
+of it, is followed by so many times as long without one: others need the storage, too."""
 _IN_A_ROW = 32
 """Deliveries of a lane in one claim, so that a busy session does not need a claim for each."""
 _LANE_S = 2.0
@@ -62,7 +67,8 @@ class Posting(Protocol):
 @dataclass(frozen=True, slots=True)
 class DeliveryLimits:
     """`in_flight`: concurrent attempts; at most `per_origin` of them to one receiver, so that a
-    hanging receiver does not block the others."""
+    hanging receiver does not block the others, and for one project a share of what is free, so that
+    its many hanging receivers do not block those of others."""
 
     in_flight: int = 64
     per_origin: int = 16
@@ -91,11 +97,13 @@ class Deliverer:
         self._chance = chance
         self._attempts: set[asyncio.Task[None]] = set()
         self._origins: Counter[str] = Counter()
+        self._owners: Counter[str] = Counter()
         self._settled: list[Outcome] = []
         self._wake = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         """Claims depend on the attempts in progress, which they add to."""
         self._next_s = 0.0
+        self._rest_until_s = 0.0
         self._look_due_ms = 0
         self._figures_due_ms = 0
         self._purge_due_ms = 0
@@ -140,12 +148,23 @@ class Deliverer:
     async def _exchange(
         self, now_ms: int, new: Sequence[NewWebhookDelivery], *, is_due: bool
     ) -> None:
-        self._next_s = self._clock.monotonic_s() + _PACE_S
-        free = self._limits.in_flight - len(self._attempts)
-        claim = self._claim(now_ms, free) if is_due and free > 0 else None
+        begin_s = self._clock.monotonic_s()
+        self._next_s = max(begin_s + _PACE_S, self._rest_until_s)
+        if is_due and begin_s < self._rest_until_s:
+            is_due = False
+            self._wake.set()
+        places = self._places()
+        claim = self._claim(now_ms, places) if is_due and places.free > 0 else None
         claimed = await self._settle(claim, new)
         if claim is not None:
-            await self._start(claimed, claim.lanes)
+            self._rest(begin_s)
+            await self._start(claimed, places)
+
+    def _rest(self, begin_s: float) -> None:
+        end_s = self._clock.monotonic_s()
+        if end_s - begin_s >= _LONG_S:
+            self._rest_until_s = end_s + _REST * (end_s - begin_s)
+            self._next_s = max(self._next_s, self._rest_until_s)
 
     async def _is_due(self, now_ms: int) -> bool:
         """After something was queued or delivered the next one is probably due: no question then,
@@ -157,37 +176,48 @@ class Deliverer:
         self._look_due_ms = now_ms + int(LOOK_S * 1000)
         return await self._store.callbacks.look(now_ms)
 
-    def _claim(self, now_ms: int, free: int) -> Claim:
-        most = self._limits.per_origin
-        busiest = max((n for n in self._origins.values() if n < most), default=0)
+    def _places(self) -> Places:
+        return Places(
+            free=self._limits.in_flight - len(self._attempts),
+            per_origin=self._limits.per_origin,
+            origins=dict(self._origins),
+            projects=dict(self._owners),
+        )
+
+    def _claim(self, now_ms: int, places: Places) -> Claim:
         return Claim(
             now_ms=now_ms,
             hidden_until_ms=now_ms + self._limits.timeout_ms + _HIDDEN_BEYOND_TIMEOUT_MS,
-            # No origin gets more than `per_origin`, whichever origins the claim returns.
-            lanes=min(free, most - busiest),
+            places=places,
             in_a_row=_IN_A_ROW,
-            excluded_origins=[name for name, n in self._origins.items() if n >= most],
         )
 
-    async def _start(self, claimed: Iterable[WebhookDelivery], most: int) -> None:
-        """`most`: lanes that the claim could have returned; if it did, there may be more."""
+    async def _start(self, claimed: Iterable[WebhookDelivery], before: Places) -> None:
+        """`before`: the places that the claim had."""
         lanes = [list(lane) for _, lane in groupby(claimed, attrgetter("lane"))]
         owners = {lane[0].project_id for lane in lanes}
         projects = {name: await self._projects.project_named(name) for name in owners}
         for lane in lanes:
-            origin = lane[0].origin
-            task = asyncio.create_task(self._deliver(lane, projects[lane[0].project_id]))
+            head = lane[0]
+            task = asyncio.create_task(self._deliver(lane, projects[head.project_id]))
             self._attempts.add(task)
-            self._origins[origin] += 1
-            task.add_done_callback(partial(self._forget, origin))
-        if len(lanes) == most:
+            self._origins[head.origin] += 1
+            self._owners[head.project_id] += 1
+            task.add_done_callback(partial(self._forget, head))
+        after = self._places()
+        if after.free and (
+            len(after.full_origins()) > len(before.full_origins())
+            or len(after.full_projects()) > len(before.full_projects())
+        ):
+            # What is due of them may have hidden what is due of others.
             self._wake.set()
 
-    def _forget(self, origin: str, task: "asyncio.Task[None]") -> None:
+    def _forget(self, head: WebhookDelivery, task: "asyncio.Task[None]") -> None:
         self._attempts.discard(task)
-        self._origins[origin] -= 1
-        if not self._origins[origin]:
-            del self._origins[origin]
+        for counter, name in ((self._origins, head.origin), (self._owners, head.project_id)):
+            counter[name] -= 1
+            if not counter[name]:
+                del counter[name]
         self._wake.set()
 
     async def _deliver(self, lane: Sequence[WebhookDelivery], project: Project | None) -> None:

@@ -13,6 +13,7 @@ from signaling.domain.callbacks import CallbackEvent, callback_event
 from signaling.domain.effects import Notify
 from signaling.domain.errors import Unavailable
 from signaling.domain.session_options import SessionRecord
+from signaling.domain.shares import may_take
 from signaling.domain.webhook_deliveries import NewWebhookDelivery
 from signaling.metrics import Metrics
 from signaling.storage.base import CallbackStore, Store
@@ -21,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 MAX_SPOOLED = 100_000
 """Limit of events in memory while the storage is unavailable (about 100 MB). More are lost, and
-counted."""
+counted; of one project those that would leave no room for others."""
 _BATCH = 500
 """Events per transaction, so that other tasks run in between."""
 _RETRY_S = 1.0
@@ -55,6 +56,7 @@ class Recorder:
         self._bounds = bounds
         self._sleep = sleep
         self._spool: deque[CallbackEvent] = deque(journal.leftovers)
+        self._spooled = Counter(happened.project_id for happened in self._spool)
         self._wake = asyncio.Event()
         self.queue: Queue = store.callbacks.queue
         self._show()
@@ -70,7 +72,7 @@ class Recorder:
         if not (self._outbox.may_have_callbacks(project) or self._journal.has_open(project)):
             return
         happened = callback_event(record, notice, int(self._clock.unix_s() * 1000))
-        if len(self._spool) >= MAX_SPOOLED:
+        if not may_take(self._spooled[project], MAX_SPOOLED - len(self._spool)):
             self._metrics.callback_events_lost.labels("spool_full").inc()
             return
         try:
@@ -79,6 +81,7 @@ class Recorder:
             # The event can still reach the outbox, but a kill before that loses it.
             log.error("the callback journal cannot be written", reason=failure.strerror)  # noqa: TRY400
         self._spool.append(happened)
+        self._spooled[project] += 1
         self._show()
         self._wake.set()
 
@@ -110,8 +113,10 @@ class Recorder:
                 log.exception("events could not be queued together", events=len(batch))
                 await self._write_one_by_one(batch)
                 break
-        for _ in batch:
+        for happened in batch:
             self._spool.popleft()
+            self._spooled[happened.project_id] -= 1
+        self._spooled = +self._spooled  # without those that have none
         self._show()
         self._journal.done()
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from sfu.target_policy import TargetPolicy, TargetRefused
+from signaling.callbacks.names import Names, asking
 from signaling.callbacks.targets import GuardedResolver
 from signaling.domain.callbacks import authorization
 from signaling.domain.projects import Project
@@ -44,13 +46,20 @@ class Sent:
 
 
 class Sender:
-    """Posts bodies and owns its HTTP connections; `close` it on the loop that created it."""
+    """Posts bodies and owns its HTTP connections; `close` it on the loop that created it. `names`:
+    what looks names up."""
 
-    def __init__(self, policy: TargetPolicy, *, timeout_s: float, connections: int) -> None:
+    def __init__(
+        self,
+        policy: TargetPolicy,
+        *,
+        timeout_s: float,
+        connections: int,
+        names: AbstractResolver | None = None,
+    ) -> None:
         self._policy = policy
-        connector = aiohttp.TCPConnector(
-            resolver=GuardedResolver(policy), use_dns_cache=False, limit=connections
-        )
+        resolver = GuardedResolver(policy, names or Names(connections))
+        connector = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, limit=connections)
         self._http = aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=timeout_s),
@@ -67,6 +76,7 @@ class Sender:
             "Authorization": authorization(project, body, now_s, str(uuid.uuid4())),
             EVENT_ID_HEADER: event_id,
         }
+        asking.set(project.api_key)
         try:
             target = URL(url)
             self._policy.check_host(target.host or "")

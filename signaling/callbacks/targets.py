@@ -8,7 +8,6 @@ import socket
 from collections.abc import Sequence
 
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import DefaultResolver
 
 from sfu.target_policy import TargetPolicy, TargetRefused
 
@@ -16,9 +15,9 @@ from sfu.target_policy import TargetPolicy, TargetRefused
 class GuardedResolver(AbstractResolver):
     """Resolves names to permitted addresses only. Errors: `TargetRefused` if there are none."""
 
-    def __init__(self, policy: TargetPolicy, resolver: AbstractResolver | None = None) -> None:
+    def __init__(self, policy: TargetPolicy, resolver: AbstractResolver) -> None:
         self._policy = policy
-        self._resolver = resolver or DefaultResolver()
+        self._resolver = resolver
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET

@@ -1,9 +1,11 @@
 """Webhook deliveries as the outbox stores them. Times are Unix milliseconds."""
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from signaling.domain.callbacks import Callback, CallbackEvent, origin_of
+from signaling.domain.shares import may_take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,17 +43,46 @@ class WebhookDelivery(QueuedWebhook):
         return self.session_id, self.origin
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Places for attempts: how many are `free`, and how many each origin and project has. An origin
+    has at most `per_origin`, and a project its share of all, so that neither holds up others."""
+
+    free: int
+    per_origin: int
+    origins: Mapping[str, int] = field(default_factory=dict)
+    projects: Mapping[str, int] = field(default_factory=dict)
+
+    def full_origins(self) -> list[str]:
+        return [name for name, own in self.origins.items() if own >= self.per_origin]
+
+    def full_projects(self) -> list[str]:
+        return [name for name, own in self.projects.items() if not may_take(own, self.free)]
+
+    def admitted(self, heads: Iterable[WebhookDelivery]) -> list[WebhookDelivery]:
+        """Those of the heads, each of another lane, that get a place; the first ones first."""
+        free, origins, projects = self.free, Counter(self.origins), Counter(self.projects)
+        found = []
+        for head in heads:
+            fits = origins[head.origin] < self.per_origin
+            if fits and may_take(projects[head.project_id], free):
+                free -= 1
+                origins[head.origin] += 1
+                projects[head.project_id] += 1
+                found.append(head)
+        return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What a node takes from the outbox: of at most `lanes` ordering keys the oldest delivery, and
-    with it up to `in_a_row` of the same key in order. They are hidden from other claims until
-    `hidden_until_ms`, or until they are settled."""
+    """What a node takes from the outbox: of the ordering keys that get one of its `places` the
+    oldest delivery, and with it up to `in_a_row` of the same key in order. They are hidden from
+    other claims until `hidden_until_ms`, or until they are settled."""
 
     now_ms: int
     hidden_until_ms: int
-    lanes: int
+    places: Places
     in_a_row: int = 1
-    excluded_origins: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

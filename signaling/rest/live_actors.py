@@ -22,6 +22,9 @@ EXPLANATIONS_PER_S = 5.0
 EXPLANATIONS_AT_ONCE = 20.0
 """Limits for all projects together. Reading a large session briefly delays packets in the media
 core."""
+OWN_PER_S = 2.5
+OWN_AT_ONCE = 10.0
+"""The same of one project, so that it leaves some to the others."""
 
 
 class LiveActors:
@@ -37,6 +40,7 @@ class LiveActors:
         self._clock = clock
         self._sleep = sleep
         self._explanations = Bucket(EXPLANATIONS_AT_ONCE, self._now_ms())
+        self._of_project: dict[str, Bucket] = {}
 
     def counts(self) -> Counts:
         states = [actor.state for actor in self._directory.actors()]
@@ -124,7 +128,7 @@ class LiveActors:
         if actor is None:
             raise NotFound(ErrorCode.STREAM_NOT_FOUND)
         actor.state.live_stream(stream_id)
-        self._explanations.take(self._now_ms(), EXPLANATIONS_PER_S, EXPLANATIONS_AT_ONCE)
+        self._take_explanation(record.project_id)
         begin_s = self._clock.monotonic_s()
         before = read_media(await actor.dump_media())
         await self._sleep(MEASURE_S)
@@ -133,6 +137,13 @@ class LiveActors:
         measured_s = max(end_s - begin_s, MEASURE_S)
         readings = Readings(before, after, measured_s, int(end_s * 1000))
         return explain(actor.state, StreamId(stream_id), readings)
+
+    def _take_explanation(self, project: str) -> None:
+        """Errors: `rate_limited`."""
+        now_ms = self._now_ms()
+        own = self._of_project.setdefault(project, Bucket(OWN_AT_ONCE, now_ms))
+        own.take(now_ms, OWN_PER_S, OWN_AT_ONCE)
+        self._explanations.take(now_ms, EXPLANATIONS_PER_S, EXPLANATIONS_AT_ONCE)
 
     def _now_ms(self) -> int:
         return int(self._clock.monotonic_s() * 1000)

@@ -234,8 +234,9 @@ _FOLLOWING = (
 
 
 @cache
-def _claiming(excludes_origins: bool) -> sa.Select[tuple[object, ...]]:
-    """The due heads of lanes, and of each whether another delivery follows."""
+def _claiming(excludes: tuple[str, ...]) -> sa.Select[tuple[object, ...]]:
+    """The due heads of lanes, and of each whether another delivery follows. `excludes`: the columns
+    whose values may be excluded."""
     other = outbox.alias()
     of_lane = sa.and_(
         other.c.session_id == outbox.c.session_id,
@@ -245,8 +246,8 @@ def _claiming(excludes_origins: bool) -> sa.Select[tuple[object, ...]]:
     blocked = sa.exists().where(of_lane, other.c.id < outbox.c.id)
     leads = sa.exists().where(of_lane, other.c.id > outbox.c.id)
     due = sa.and_(outbox.c.dead.is_(False), outbox.c.next_ms <= sa.bindparam("now_ms"), ~blocked)
-    if excludes_origins:
-        due = sa.and_(due, outbox.c.origin.not_in(sa.bindparam("excluded", expanding=True)))
+    for column in excludes:
+        due = sa.and_(due, outbox.c[column].not_in(sa.bindparam(column, expanding=True)))
     return (
         sa.select(*_DELIVERY, leads)
         .where(due)
@@ -257,14 +258,17 @@ def _claiming(excludes_origins: bool) -> sa.Select[tuple[object, ...]]:
 
 
 def _claim(connection: sa.Connection, claim: Claim) -> tuple[WebhookDelivery, ...]:
-    given: dict[str, object] = {"now_ms": claim.now_ms, "most": claim.lanes}
-    if claim.excluded_origins:
-        given["excluded"] = list(claim.excluded_origins)
+    places = claim.places
+    full = {"origin": places.full_origins(), "project_id": places.full_projects()}
+    excluded = {column: names for column, names in full.items() if names}
+    given = {"now_ms": claim.now_ms, "most": places.free, **excluded}
+    rows = connection.execute(_claiming(tuple(excluded)), given).all()
+    heads = [_delivery(row[:-1]) for row in rows]
+    leading = {head.id for head, row in zip(heads, rows, strict=True) if row[-1]}
     found: list[WebhookDelivery] = []
-    for row in connection.execute(_claiming(bool(claim.excluded_origins)), given).all():
-        head, leads = _delivery(row[:-1]), row[-1]
+    for head in places.admitted(heads):
         found.append(head)
-        if leads and not head.attempts and claim.in_a_row > 1:
+        if head.id in leading and not head.attempts and claim.in_a_row > 1:
             # Nobody else can claim them before this transaction ends: their head is locked.
             lane = {"session": head.session_id, "origin": head.origin, "head": head.id}
             rest = connection.execute(_FOLLOWING, {**lane, "most": claim.in_a_row - 1})

@@ -8,7 +8,7 @@ import pytest
 from signaling.domain.callbacks import Callback
 from signaling.domain.errors import BadRequest
 from signaling.domain.projects import new_project
-from signaling.domain.webhook_deliveries import Claim, NewWebhookDelivery, Outcome
+from signaling.domain.webhook_deliveries import Claim, NewWebhookDelivery, Outcome, Places
 from signaling.storage.callbacks import SqlCallbacks
 
 
@@ -40,8 +40,8 @@ def delivery(event: str, session: str = "s1", **changes) -> NewWebhookDelivery:
     return replace(made, **changes)
 
 
-async def claim(store, now_ms=0, **options):
-    options = {"hidden_until_ms": now_ms + 50, "lanes": 10, **options}
+async def claim(store, now_ms=0, places=None, **options):
+    options = {"hidden_until_ms": now_ms + 50, "places": places or Places(2_000, 2_000), **options}
     return await store.callbacks.claim(Claim(now_ms=now_ms, **options))
 
 
@@ -127,7 +127,7 @@ async def test_what_is_settled_makes_room_for_a_claim_in_the_same_transaction(qu
     (first,) = await claim(queued)
     (second,) = await queued.callbacks.settle(
         [Outcome(first.id, "delivered", delivered=True)],
-        Claim(now_ms=0, hidden_until_ms=50, lanes=1),
+        Claim(now_ms=0, hidden_until_ms=50, places=Places(1, 1)),
     )
     assert second.event_id == "2"
     assert await queued.callbacks.settle([Outcome(second.id, "delivered", delivered=True)]) == ()
@@ -189,10 +189,25 @@ async def test_a_claim_that_nobody_settles_comes_back(queued):
 
 
 async def test_busy_origins_are_passed_over_and_the_limit_holds(queued):
+    origin = "http://app.test:80"
     await queued.callbacks.queue([delivery(str(n), f"s{n}") for n in range(5)])
-    assert await events(queued, excluded_origins=["http://app.test:80"]) == []
-    assert await events(queued, lanes=2) == ["0", "1"]
-    assert await events(queued, lanes=2) == ["2", "3"]
+    assert await events(queued, places=Places(100, 7, origins={origin: 7})) == []
+    assert await events(queued, places=Places(100, 7, origins={origin: 5})) == ["0", "1"]
+    assert await events(queued, places=Places(3, 7)) == ["2", "3"]
+
+
+async def test_a_project_whose_receivers_hang_is_passed_over_and_has_its_share_only(queued):
+    await queued.callbacks.add_callback(callback("d", B))
+    await queued.callbacks.queue(
+        [
+            *(delivery(str(n), f"s{n}", origin=f"http://{n}.test:80") for n in range(9)),
+            delivery("b", "t", callback_id="d", project_id=B),
+        ]
+    )
+    assert await events(queued, places=Places(8, 8, projects={A: 99})) == ["b"]
+    assert await events(queued, places=Places(8, 8)) == ["0", "1", "2", "3", "4", "5"]
+    assert await events(queued, places=Places(2, 8, projects={A: 6})) == []
+    assert await events(queued, places=Places(6, 8)) == ["6", "7", "8"]
 
 
 async def test_the_same_event_is_queued_once_for_each_registration(queued):
@@ -241,7 +256,7 @@ async def test_more_than_one_query_holds_goes_through_whole(queued):
     many = [delivery(f"{n:04}", f"s{n}") for n in range(1_001)]
     await queued.callbacks.queue(many)
     await queued.callbacks.queue(many)
-    found = await claim(queued, lanes=2_000)
+    found = await claim(queued, places=Places(9_000, 9_000))
     assert len(found) == 1_001
     await queued.callbacks.settle([Outcome(one.id, "delivered", delivered=True) for one in found])
     assert (await queued.callbacks.queue_figures()).waiting == 0
@@ -257,7 +272,7 @@ async def test_nodes_that_claim_at_once_share_what_is_due_and_keep_its_order(que
 
     async def node():
         while len(delivered) < sessions * events_each:
-            for one in await claim(queued, lanes=5, hidden_until_ms=1_000):
+            for one in await claim(queued, places=Places(7, 7), hidden_until_ms=1_000):
                 delivered.append(one.event_id)
                 await queued.callbacks.settle([Outcome(one.id, "delivered", delivered=True)])
 

@@ -1,11 +1,13 @@
 """Explanations of live sessions on one node, in virtual time."""
 
+from dataclasses import replace
+
 import pytest
 
 from sfu.ids import StreamId
 from signaling.domain.errors import NotFound, Refused
 from signaling.protocol import messages as m
-from signaling.rest.live_actors import EXPLANATIONS_AT_ONCE, LiveActors
+from signaling.rest.live_actors import EXPLANATIONS_AT_ONCE, OWN_AT_ONCE, LiveActors
 from signaling.sessions.explain import Code
 from tests.conversation import House, settle
 
@@ -67,9 +69,14 @@ async def test_nobody_can_keep_the_media_core_busy_with_explanations(call):
         """Everybody asks at the same moment."""
 
     desk.live = LiveActors(house.directory, house.time, no_time)
-    for _ in range(int(EXPLANATIONS_AT_ONCE)):
+    for _ in range(int(OWN_AT_ONCE)):
         await desk.ask(stream)
     with pytest.raises(Refused):
         await desk.ask(stream)
+    of_others = replace(house.record, project_id="another")
+    for _ in range(int(EXPLANATIONS_AT_ONCE - OWN_AT_ONCE)):
+        await desk.live.explain(of_others, stream)
+    with pytest.raises(Refused):
+        await desk.live.explain(replace(house.record, project_id="a third"), stream)
     house.time.advance(1)
     await desk.ask(stream)

@@ -3,13 +3,14 @@
 import pytest
 
 from signaling.storage.sqlite import open_sqlite
-from tests.callback_world import PROJECT, World
+from tests.callback_world import OTHER, PROJECT, World
 
 
 @pytest.fixture
 async def store(tmp_path):
     opened = await open_sqlite(tmp_path)
     await opened.add_project(PROJECT)
+    await opened.add_project(OTHER)
     yield opened
     await opened.close()
 

@@ -13,7 +13,7 @@ from signaling.callbacks.service import journal_folder
 from signaling.cli.command_line import main
 from signaling.cli.session_doctor import describe
 from signaling.domain.callbacks import CallbackEvent
-from signaling.domain.webhook_deliveries import Claim, NewWebhookDelivery, Outcome
+from signaling.domain.webhook_deliveries import Claim, NewWebhookDelivery, Outcome, Places
 from signaling.storage.sqlite import open_sqlite
 
 
@@ -129,7 +129,7 @@ async def _give_up(data_dir, key, callback):
         give_up_ms=2,
     )
     await store.callbacks.queue([made])
-    (one,) = await store.callbacks.claim(Claim(now_ms=5, hidden_until_ms=9, lanes=1))
+    (one,) = await store.callbacks.claim(Claim(now_ms=5, hidden_until_ms=9, places=Places(1, 1)))
     await store.callbacks.settle([Outcome(one.id, "timeout", dead=True, attempts=9)])
     await store.close()
 

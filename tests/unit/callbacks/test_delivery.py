@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from tests.callback_world import BROKEN, HOUR_MS, PROJECT, World
+from tests.callback_world import BROKEN, HOUR_MS, OTHER, PROJECT, World
 
 
 async def test_events_of_a_session_arrive_in_the_order_in_which_they_happened(world):
@@ -142,7 +142,7 @@ async def test_one_session_that_fails_does_not_hold_up_another(store, tmp_path):
 
 
 async def test_a_hanging_receiver_leaves_room_for_others(store, tmp_path):
-    world = World(store, tmp_path, in_flight=4, per_origin=3)
+    world = World(store, tmp_path, in_flight=8, per_origin=3)
     await world.register("a", "http://hangs.test/", "session")
     await world.register("b", "http://works.test/", "connection")
     world.receiver.hanging.add("http://hangs.test/")
@@ -160,6 +160,53 @@ async def test_a_hanging_receiver_leaves_room_for_others(store, tmp_path):
     await world.run()
     assert len(world.receiver.arrived) == 20
     world.journal.close(empty=True)
+
+
+async def test_a_project_whose_receivers_all_hang_leaves_room_for_other_projects(store, tmp_path):
+    world = World(store, tmp_path, in_flight=8, per_origin=2)
+    for number in range(20):
+        url = f"http://{number}.test/"
+        await world.register(f"{number}", url)
+        world.receiver.hanging.add(url)
+    await world.register("o", "http://works.test/", project=OTHER)
+    for number in range(20):
+        world.note(f"s{number}")
+    for number in range(20):
+        world.note(f"o{number}", project=OTHER)
+    await world.flush()
+    while len(world.receiver.arrived) < 20:
+        await world.deliverer.turn()
+        await asyncio.sleep(0)
+        hanging = sum(url in world.receiver.hanging for url, _, _ in world.receiver.tries)
+        assert hanging <= 6
+    assert {session for session, _, _ in world.receiver.arrived} == {f"o{n}" for n in range(20)}
+    await world.abandon()
+    world.journal.close(empty=True)
+
+
+async def test_after_a_claim_that_took_long_others_have_the_storage_for_longer(world, monkeypatch):
+    await world.register()
+    world.recorder.queue = world.deliverer.queue
+    real, claims = world.store.callbacks.settle, []
+
+    async def settle(outcomes, claim, new):
+        if claim is not None:
+            claims.append(world.clock.now_s)
+            world.pass_time(0.5)
+        return await real(outcomes, claim, new)
+
+    monkeypatch.setattr(world.store.callbacks, "settle", settle)
+    begin_s = world.clock.now_s
+    for number in range(12):
+        world.note(f"s{number}")
+        await world.flush()
+        await world.deliverer.turn()
+        world.pass_time(0.3)
+    assert [round(at_s - begin_s, 1) for at_s in claims] == [0.0, 2.6]
+    await world.deliverer.idle()
+    world.pass_time(5)
+    await world.run()
+    assert len(world.receiver.arrived) == 12
 
 
 async def test_after_its_time_a_delivery_is_given_up_counted_and_can_be_retried(world):
@@ -222,7 +269,7 @@ async def test_an_attempt_that_died_with_its_process_is_made_again(world):
     await world.flush()
     await world.deliverer.turn()
     await world.tried()
-    abandoned = list(world.deliverer._attempts)
+    abandoned = world.deliverer
     world.start()
     world.receiver.hanging.clear()
     world.pass_time(14)
@@ -232,9 +279,7 @@ async def test_an_attempt_that_died_with_its_process_is_made_again(world):
     await world.run()
     arrived = [event for _, event, _ in world.receiver.arrived]
     assert arrived == ["sessionCreated", "sessionDestroyed"]
-    for task in abandoned:
-        task.cancel()
-    await asyncio.gather(*abandoned, return_exceptions=True)
+    await world.abandon(abandoned)
 
 
 async def test_a_server_that_goes_leaves_its_attempts_to_the_next_at_once(world, monkeypatch):

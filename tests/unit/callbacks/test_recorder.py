@@ -7,7 +7,7 @@ import pytest
 from signaling.domain.callbacks import Callback
 from signaling.domain.errors import ErrorCode, Unavailable
 from signaling.storage.sqlite import open_sqlite
-from tests.callback_world import BROKEN, PROJECT
+from tests.callback_world import BROKEN, OTHER, PROJECT
 
 
 async def test_nothing_is_queued_for_a_project_that_asked_for_nothing(world):
@@ -185,10 +185,27 @@ async def test_a_lone_event_is_queued_at_once_and_what_follows_shares_a_transact
 
 async def test_a_spool_that_is_full_is_counted(world, monkeypatch):
     await world.register()
-    monkeypatch.setattr("signaling.callbacks.recorder.MAX_SPOOLED", 2)
-    for _ in range(5):
+    monkeypatch.setattr("signaling.callbacks.recorder.MAX_SPOOLED", 8)
+    for _ in range(10):
         world.note("s")
-    assert world.count("callback_events_lost_total", reason="spool_full") == 3
+    assert world.count("callback_events_lost_total", reason="spool_full") == 4
+
+
+async def test_a_project_with_many_events_leaves_room_in_the_spool_for_others(world, monkeypatch):
+    await world.register()
+    await world.register("d", project=OTHER)
+    monkeypatch.setattr("signaling.callbacks.recorder.MAX_SPOOLED", 8)
+    for _ in range(100):
+        world.note("s")
+    lost = world.count("callback_events_lost_total", reason="spool_full")
+    for _ in range(2):
+        world.note("theirs", project=OTHER)
+    assert world.count("callback_events_lost_total", reason="spool_full") == lost + 1
+    await world.run()
+    assert [session for session, _, _ in world.receiver.arrived].count("theirs") == 1
+    for _ in range(6):
+        world.note("s")
+    assert world.count("callback_events_lost_total", reason="spool_full") == lost + 1
 
 
 async def test_events_that_are_not_queued_yet_are_measured(world):

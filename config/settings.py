@@ -416,6 +416,20 @@ class ArchiveSettings:
         64,
         1_048_576,
     )
+    max_project_mb: int = knob(
+        0,
+        "Disk space of one project's archives, so that others find some. Above it no archive of the"
+        " project starts, and running ones stop. 0: no limit but the disk's.",
+        0,
+        1_073_741_824,
+    )
+    max_downloads: int = knob(
+        128,
+        "Downloads of archives at a time. One archive and one network have an eighth of them, one"
+        " project at most three times what is left for others.",
+        8,
+        65_536,
+    )
     hold_ms: int = knob(
         400,
         "How long packets wait for those that were lost and are sent again. Longer mends more.",

@@ -205,6 +205,23 @@ class Metrics:
             ("feature",),
             registry=registry,
         )
+        self.archive_starts_refused = Counter(
+            "sealroute_archive_starts_refused_total",
+            "Archives that were not started for want of room.",
+            ("reason",),
+            registry=registry,
+        )
+        self.archives_over_quota = Counter(
+            "sealroute_archives_over_quota_total",
+            "Running archives that stopped because their project has too much disk space.",
+            registry=registry,
+        )
+        self.downloads_refused = Counter(
+            "sealroute_archive_downloads_refused_total",
+            "Downloads of archives above the limits of their archive, network, project, or of all.",
+            ("reason",),
+            registry=registry,
+        )
         self.tls_reloads = Counter(
             "sealroute_tls_reloads_total",
             "Reloads of the TLS certificate.",

@@ -42,7 +42,8 @@ from signaling.logs import configure_logs
 from signaling.memory import MemoryReturn, keep_for_good, system_trim
 from signaling.metrics import Metrics
 from signaling.rest.call import Services
-from signaling.rest.downloads import Downloads
+from signaling.rest.download_places import DownloadPlaces
+from signaling.rest.downloads import DownloadParts, Downloads
 from signaling.rest.live_actors import LiveActors
 from signaling.rest.rooms import Rooms
 from signaling.rest.whip import WhipGate
@@ -161,7 +162,7 @@ async def running_server(
         readiness = Readiness()
         rooms = Rooms(store, clock, settings.rooms, settings.http)
         whip = WhipGate(authenticator, directory, settings.http, metrics)
-        downloads = Downloads(store, parts.files, clock)
+        downloads = stack.enter_context(contextlib.closing(_downloads(settings, parts)))
         routes = (*whip.routes(), *downloads.routes())
         surface = Surface(services, settings.http, gate.handle, rooms, routes, readiness=readiness)
         web_app = WebApp(surface)
@@ -276,6 +277,15 @@ def start_words(server: RunningServer, operations: OperationsSettings) -> list[s
 def _media_words(addresses: tuple[str, ...]) -> str:
     text = f"Clients send media to {', '.join(addresses)}"
     return f"{text}\n{ONLY_LOOPBACK}" if only_loopback(addresses) else text
+
+
+def _downloads(settings: Settings, archives: ArchiveParts) -> Downloads:
+    def count(limit: str) -> None:
+        archives.metrics.downloads_refused.labels(limit).inc()
+
+    places = DownloadPlaces(settings.archive.max_downloads, count)
+    parts = DownloadParts(archives.store, archives.files, archives.clock, settings.http, places)
+    return Downloads(parts)
 
 
 def _gates(

@@ -24,7 +24,8 @@ from signaling.domain.session_state import Stream
 from signaling.metrics import Metrics
 from signaling.protocol.messages import StreamInfo
 from signaling.rest.call import Services
-from signaling.rest.downloads import Downloads
+from signaling.rest.download_places import DownloadPlaces
+from signaling.rest.downloads import DownloadParts, Downloads
 from signaling.rest.live_sessions import LiveConnection, LiveSession, LiveStream
 from signaling.rest.rooms import Rooms
 from signaling.sessions.explain import (
@@ -146,12 +147,24 @@ class RestServer:
     metrics: Metrics
     project: Project
     operations: web.Application
+    places: DownloadPlaces
+
+
+def _open_downloads(services: Services, data_dir: Path, http: HttpSettings, most: int):
+    def count(limit: str) -> None:
+        services.metrics.downloads_refused.labels(limit).inc()
+
+    clock = services.archives._parts.clock
+    places = DownloadPlaces(most, count)
+    files = ArchiveFiles(data_dir / "archives")
+    return Downloads(DownloadParts(services.store, files, clock, http, places)), places
 
 
 async def open_rest_server(
     data_dir: Path,
     http: HttpSettings | None = None,
     archives_of: ArchivesOf = None,
+    max_downloads: int = 128,
     **project: object,
 ):
     """A server with one project; keyword arguments are the project's. `archives_of`: its archives,
@@ -174,7 +187,7 @@ async def open_rest_server(
         archives=archives,
     )
     rooms = Rooms(store, clock, RoomsSettings(), http or HttpSettings())
-    downloads = Downloads(store, ArchiveFiles(data_dir / "archives"), archives._parts.clock)
+    downloads, places = _open_downloads(services, data_dir, http or HttpSettings(), max_downloads)
     surface = Surface(
         services,
         http or HttpSettings(),
@@ -185,5 +198,5 @@ async def open_rest_server(
     )
     web_app = WebApp(surface)
     return RestServer(
-        web_app.build(), store, live, metrics, owner, operations=web_app.build_operations()
+        web_app.build(), store, live, metrics, owner, web_app.build_operations(), places
     )

@@ -1,6 +1,7 @@
 """The folders of archives on this node's disk: one per archive, by project."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import uuid
@@ -11,6 +12,8 @@ from signaling.domain.archiving import COMPOSED_FILE, INDIVIDUAL_FILE, ArchiveRe
 from signaling.domain.projects import is_api_key
 
 _ONLY_OWNER = 0o700
+_BLOCK_BYTES = 512
+"""What `stat` counts in, whatever the file system's blocks are."""
 OWN_FILES = (INDIVIDUAL_FILE, COMPOSED_FILE, "journal.jsonl", "result.json")
 """One of them is in every folder that a recording process has begun."""
 
@@ -35,6 +38,10 @@ class ArchiveFiles:
             place = place.parent
         found = os.statvfs(place)
         return found.f_bavail * found.f_frsize
+
+    def bytes_of(self, project_id: str) -> int:
+        """What the archives of a project take here. Errors: `OSError`."""
+        return sum(_blocks_in(folder) for folder in _entries(self._root / project_id))
 
     async def make(self, record: ArchiveRecord) -> None:
         """Errors: `OSError`."""
@@ -68,6 +75,26 @@ class ArchiveFiles:
             for folder in project.glob("*"):
                 if _is_archive(folder) and folder.stat().st_mtime < unix_s:
                     yield folder
+
+
+def _entries(folder: str | Path) -> list["os.DirEntry[str]"]:
+    """Empty for what is no folder, or not any more."""
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _blocks_in(folder: "os.DirEntry[str]") -> int:
+    """The bytes of the files in a folder; recordings make no others within."""
+    if not folder.is_dir(follow_symlinks=False):
+        return 0
+    total = 0
+    for file in _entries(folder.path):
+        with contextlib.suppress(FileNotFoundError):
+            total += file.stat(follow_symlinks=False).st_blocks * _BLOCK_BYTES
+    return total
 
 
 def _is_archive(folder: Path) -> bool:

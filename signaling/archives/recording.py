@@ -35,9 +35,6 @@ from signaling.sessions.context import Schedule
 
 log = structlog.get_logger(__name__)
 
-LAST_RESERVE = 8
-"""A running archive stops below this part of the space that a new one needs."""
-_MB = 1_000_000
 _NOTHING = "no_media"
 _NO_ROOM = ("disk_full", "storage")
 """Codes of a job after which its folder can still become a file."""
@@ -63,7 +60,8 @@ class RecordingHost(Protocol):
     def on_over(self, recording: "Recording", *, delete_files: bool) -> None:
         """Its job is over: nothing more comes."""
 
-    def free_bytes(self) -> int: ...
+    def on_progress(self) -> None:
+        """It has written something, so there is less room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,11 +230,10 @@ class Recording:
         if not self.record.is_recording:
             return
         self.record = replace(self.record, recorded_ms=recorded_ms, size_bytes=size_bytes)
-        settings = self._tools.settings
-        if recorded_ms >= settings.max_duration_s * 1000:
+        if recorded_ms >= self._tools.settings.max_duration_s * 1000:
             self.handle(ArchiveEvent.MAXIMUM)
-        elif self._host.free_bytes() < settings.min_free_mb * _MB // LAST_RESERVE:
-            self.handle(ArchiveEvent.DISK_FULL)
+        else:
+            self._host.on_progress()
 
     def on_finished(self, result: Finished) -> None:
         # Without a request to finish: what recorded died too often.

@@ -7,6 +7,7 @@ reported at once and stored in order behind the earlier ones.
 """
 
 import asyncio
+import math
 import uuid
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from signaling.archives.recording import (
     Recording,
     RecordingTools,
 )
+from signaling.archives.room import Room, Shortage
 from signaling.domain.announcing import has_announced_connections
 from signaling.domain.archive_links import link_path
 from signaling.domain.archived_streams import Selection
@@ -54,7 +56,8 @@ INDIVIDUAL = "An archive with 'outputMode' individual has no layout."
 MAX_OF_SESSION = 10
 """Archives of a session at a time, each with its own tag: its media is copied for each of them."""
 _LAST_WRITES_S = 1.0
-_MB = 1_000_000
+_LOOK_S = 0.9
+"""Recordings write something every second; room is looked for as often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,9 @@ class Archives:
         self._writes = OrderedWrites(parts.sleep)
         self._tasks: set[asyncio.Task[None]] = set()
         self._over = asyncio.Event()
+        self._room = Room(parts.files, parts.settings)
+        self._room_task: asyncio.Task[None] | None = None
+        self._looked_s = -math.inf
 
     # --- the application's calls ------------------------------------------------------------
 
@@ -96,7 +102,8 @@ class Archives:
     ) -> ArchiveRecord:
         """The archive, which records when this returns.
 
-        Errors: `feature_unavailable`, `nobody_connected`, `archive_running`, `no_capacity`.
+        Errors: `feature_unavailable`, `nobody_connected`, `archive_running`, `no_capacity`,
+        `archive_quota`.
         """
         self.check_available()
         self._occupied(session)
@@ -107,6 +114,7 @@ class Archives:
             try:
                 await self._stopped_are_stored(session)
                 await self._store.add_archive(record)
+                await self._room.look(self._owners() | {project.api_key})
                 self._begin(project, session, record)
             except BaseException:
                 await self._undo(record)
@@ -138,30 +146,36 @@ class Archives:
 
     def _begin(self, project: Project, session: SessionRecord, record: ArchiveRecord) -> None:
         """Nothing is awaited from here on: a client that leaves meets a recording archive."""
-        egress = self._parts.egress
-        if egress is None or not self._has_room(record):
+        egress, shortage = self._parts.egress, self._shortage(record)
+        if egress is None:
             raise Unavailable(ErrorCode.NO_CAPACITY)
+        if shortage is not None:
+            raise self._refused(shortage)
         recording = Recording(record, session, self._occupied(session), self, self._tools)
         self._recordings[record.id], self._projects[record.id] = recording, project
         try:
             recording.begin(egress, self._parts.job(record))
         except (MediaError, EgressError) as refused:
             del self._recordings[record.id], self._projects[record.id]
+            if isinstance(refused, EgressError):
+                raise self._refused(Shortage.PLACES) from refused
             raise _refusal(refused) from refused
         self._count_start()
 
-    def _has_room(self, record: ArchiveRecord) -> bool:
-        """On the disk, and beside the other archives of its session and project: nobody takes all
-        places."""
-        settings = self._parts.settings
+    def _shortage(self, record: ArchiveRecord) -> Shortage | None:
+        """Of the disk, or of places beside the other archives of its session and project: nobody
+        takes all of them."""
         running = [recording.record for recording in self._recordings.values()]
         of_session = sum(one.session_id == record.session_id for one in running)
         of_project = sum(one.project_id == record.project_id for one in running)
-        return (
-            self.free_bytes() >= settings.min_free_mb * _MB
-            and of_session < MAX_OF_SESSION
-            and of_project < settings.running_per_project
-        )
+        if of_session >= MAX_OF_SESSION or of_project >= self._parts.settings.running_per_project:
+            return Shortage.PLACES
+        return self._room.for_new(record.project_id)
+
+    def _refused(self, shortage: Shortage) -> DomainError:
+        self._parts.metrics.archive_starts_refused.labels(shortage.value).inc()
+        is_quota = shortage is Shortage.QUOTA
+        return error(ErrorCode.ARCHIVE_QUOTA if is_quota else ErrorCode.NO_CAPACITY)
 
     async def _stopped_are_stored(self, session: SessionRecord) -> None:
         """An archive that has just stopped must not be in the way of the next one."""
@@ -282,8 +296,33 @@ class Archives:
 
     # --- what recordings say ----------------------------------------------------------------
 
-    def free_bytes(self) -> int:
-        return self._parts.files.free_bytes()
+    def on_progress(self) -> None:
+        """Looks for room, once for all recordings. Nothing waits for the disk."""
+        now_s = self._parts.clock.monotonic_s()
+        if self._room_task is None and now_s - self._looked_s >= _LOOK_S:
+            self._looked_s = now_s
+            self._room_task = task = asyncio.create_task(self._end_without_room())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _end_without_room(self) -> None:
+        try:
+            await self._room.look(self._owners())
+        except OSError as failure:
+            log.warning("the disk of archives cannot be looked at", reason=failure.strerror)
+            return
+        finally:
+            self._room_task = None
+        for recording in list(self._recordings.values()):
+            shortage = self._room.for_running(recording.record.project_id)
+            if shortage is not None and recording.record.is_recording:
+                if shortage is Shortage.QUOTA:
+                    self._parts.metrics.archives_over_quota.inc()
+                recording.handle(ArchiveEvent.DISK_FULL)
+
+    def _owners(self) -> set[str]:
+        """The projects whose archives record here."""
+        return {recording.record.project_id for recording in self._recordings.values()}
 
     def on_changed(self, recording: Recording) -> None:
         record = recording.record
@@ -349,9 +388,7 @@ class Archives:
             metrics.egress_failures.labels(FEATURE, record.reason or "none").inc()
 
 
-def _refusal(refused: MediaError | EgressError) -> DomainError:
-    if isinstance(refused, EgressError):
-        return Unavailable(ErrorCode.NO_CAPACITY)
+def _refusal(refused: MediaError) -> DomainError:
     if refused.code == "clear_media_required":
         return error(ErrorCode.FEATURE_NEEDS_CLEAR_MEDIA)
     return Unavailable(ErrorCode.OVERLOADED)

@@ -41,6 +41,7 @@ def examine(settings: Settings, url: str | None) -> list[Finding]:
         doctor_machine.clock(),
         _public_addresses(settings),
         doctor_machine.buffers(),
+        *([doctor_machine.tap_buffer()] if _records(settings) else []),
         doctor_machine.descriptors(settings),
         *file_findings(settings.http, urlsplit(settings.archive.public_url).hostname),
         *turn_findings(settings.ice),
@@ -168,9 +169,13 @@ def address_finding(addresses: tuple[str, ...], *, named: bool) -> Finding:
     )
 
 
+def _records(settings: Settings) -> bool:
+    return settings.archive.enabled and settings.egress.children_max > 0
+
+
 def _archives(settings: Settings) -> Finding:
     """Whether clear sessions can be archived here."""
-    if not settings.archive.enabled or not settings.egress.children_max:
+    if not _records(settings):
         return Finding("archives", "ok", "off in the settings")
     if not _has_tap_reader():
         return Finding(

@@ -16,6 +16,9 @@ from signaling.cli.findings import Finding
 OLDEST_PYTHON = (3, 11)
 # The size that a worker requests; the kernel silently reduces it to its maximum.
 WANTED_BUFFER_BYTES = 4_194_304
+# The same of a tap (native/worker/src/tap.rs): seconds of media for a disk that is slow.
+WANTED_TAP_BYTES = 8_388_608
+SO_SNDBUFFORCE = 32
 EARLIEST_PLAUSIBLE_UNIX_S = 1_735_689_600
 SPARE_DESCRIPTORS = 512
 """For the database, logs, archives and media sockets."""
@@ -93,6 +96,30 @@ def granted_bytes(option: int) -> int:
         probe.setsockopt(socket.SOL_SOCKET, option, WANTED_BUFFER_BYTES)
         # The kernel reports twice the granted size (socket(7)).
         return probe.getsockopt(socket.SOL_SOCKET, option) // 2
+
+
+def tap_buffer() -> Finding:
+    """Whether a recording has room for media while its disk is slow."""
+    granted = granted_tap_bytes()
+    if granted < WANTED_TAP_BYTES:
+        return Finding(
+            "archive buffers",
+            "warning",
+            f"{granted:,} of {WANTED_TAP_BYTES:,} bytes: a slow disk costs recordings video",
+            f"sysctl -w net.core.wmem_max={WANTED_TAP_BYTES}",
+        )
+    return Finding("archive buffers", "ok", f"{granted:,} bytes")
+
+
+def granted_tap_bytes() -> int:
+    """What the kernel gives a tap of a server that this user runs."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        try:
+            ours.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, WANTED_TAP_BYTES)
+        except OSError:  # it needs CAP_NET_ADMIN; without it the system's limit applies
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, WANTED_TAP_BYTES)
+        return ours.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2
 
 
 def descriptors(settings: Settings) -> Finding:

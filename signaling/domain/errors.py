@@ -394,6 +394,14 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         "This server has no room for another archive; try again later.",
         rest_code=15951,
     ),
+    _E.ARCHIVE_QUOTA: _row(
+        Refused,
+        409,
+        _SERVER,
+        "The project's archives have reached their limit of disk space: delete some, or wait until "
+        "they expire.",
+        rest_code=15952,
+    ),
     _E.ARCHIVE_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Archive not found."),
     _E.ARCHIVE_RUNNING: _row(
         Conflict,

@@ -109,7 +109,7 @@ class NetworkBuckets:
         limited = [
             (self._bucket(name, length, times, now_ms), times)
             for name in networks
-            if (times := LIMITED.get(length := _length(name)))
+            if (times := LIMITED.get(length := length_of(name)))
         ]
         for bucket, times in limited:
             bucket.fill(now_ms, self.per_s * times, self.burst * times)
@@ -133,6 +133,7 @@ class NetworkBuckets:
         return sum(len(known) for known in self._known.values())
 
 
-def _length(network: str) -> int:
-    """The length of a prefix. A client without an address (a local socket) counts as a network."""
+def length_of(network: str) -> int:
+    """The length of a network's prefix. A client without an address (a local socket) counts as a
+    network."""
     return int(network.partition("/")[2] or LEVELS[6][-1])

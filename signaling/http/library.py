@@ -8,9 +8,10 @@ what these names must mean; the library's minor version is pinned in `pyproject.
 
 import asyncio
 from abc import abstractmethod
-from typing import Any
+from typing import IO, Any
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.web_protocol import RequestHandler
 
 
@@ -88,3 +89,22 @@ class LibraryRunner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         return self.twin(await super()._make_server())
+
+
+class LibraryFileResponse(web.FileResponse):
+    """The library's answer with a file, which lets the bytes be sent in another way."""
+
+    @abstractmethod
+    async def send(
+        self, writer: AbstractStreamWriter, file: IO[Any], offset: int, count: int
+    ) -> None:
+        """Writes `count` bytes of the open file from `offset`. The head is sent already."""
+
+    async def _sendfile(
+        self, request: web.BaseRequest, fobj: IO[Any], offset: int, count: int
+    ) -> AbstractStreamWriter:
+        writer = await web.StreamResponse.prepare(self, request)
+        if writer is None:
+            raise ConnectionResetError("the answer has been sent")
+        await self.send(writer, fobj, offset, count)
+        return writer

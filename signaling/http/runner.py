@@ -8,9 +8,8 @@ would repeat the peer's bytes in its answer and in its log, where there could be
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -30,6 +29,7 @@ from signaling.http.answers import Answer, error_answer
 from signaling.http.connection_gate import ConnectionGate, Ending, Place
 from signaling.http.library import LibraryRunner, LibraryServer
 from signaling.http.listener import Listener, Reception, bound_sockets
+from signaling.http.patient_response import PatientResponse
 from signaling.http.request_gate import RETRY_AFTER_S, RequestGate
 from signaling.http.websocket_connection import WebSocketConnection
 
@@ -60,14 +60,6 @@ class Deadlines:
             answer_s=http.write_timeout_ms / 1000,
             idle_s=http.idle_timeout_ms / 1000,
         )
-
-
-class PatientResponse(web.FileResponse):
-    """A long file: its reader may take `extra_s` on top of the time for any answer."""
-
-    def __init__(self, path: Path, *, headers: Mapping[str, str], extra_s: float) -> None:
-        super().__init__(path, headers=headers)
-        self.extra_s = extra_s
 
 
 class _Connection(WebSocketConnection):

@@ -261,7 +261,10 @@ _ARCHIVE_ROUTES = (
         _STARTS_ARCHIVE,
         handler=archives.start,
         answer=replies.Archive,
-        errors=(*_STARTS_ARCHIVE.errors, E.NOBODY_CONNECTED, E.ARCHIVE_RUNNING, E.NO_CAPACITY),
+        errors=(
+            *(*_STARTS_ARCHIVE.errors, E.NOBODY_CONNECTED, E.ARCHIVE_RUNNING),
+            *(E.NO_CAPACITY, E.ARCHIVE_QUOTA),
+        ),
     ),
     replace(_list("/archive", "archives"), handler=archives.page, answer=replies.Archives),
     _get(P + "/archive/{id}", archives.show, "Show an archive", replies.Archive, _ARCHIVE),

@@ -7,9 +7,15 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web_protocol import RequestHandler
 
-from signaling.http.library import LibraryConnection, LibraryRunner, LibraryServer
+from signaling.http.library import (
+    LibraryConnection,
+    LibraryFileResponse,
+    LibraryRunner,
+    LibraryServer,
+)
 
 ROOT = Path(__file__).parents[2]
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
@@ -164,3 +170,28 @@ def test_no_other_module_uses_an_unpublished_name_of_it():
         if name in unpublished_names()
     ]
     assert found == []
+
+
+async def test_a_file_is_sent_by_the_answer_itself_behind_its_head_whole_or_in_part(tmp_path):
+    path, sent = tmp_path / "file", []
+    path.write_bytes(b"0123456789")
+
+    class Response(LibraryFileResponse):
+        async def send(self, writer, file, offset, count):
+            sent.append((offset, count))
+            file.seek(offset)
+            await writer.write(file.read(count))
+
+    async def handle(_):
+        return Response(path)
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    async with TestClient(TestServer(app)) as client:
+        async with client.get("/") as answer:
+            assert (answer.status, await answer.read()) == (200, b"0123456789")
+        async with client.get("/", headers={"Range": "bytes=3-5"}) as answer:
+            assert (answer.status, await answer.read()) == (206, b"345")
+        async with client.head("/") as answer:
+            assert answer.headers["Content-Length"] == "10"
+    assert sent == [(0, 10), (3, 3)]

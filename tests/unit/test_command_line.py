@@ -322,6 +322,16 @@ def test_the_doctor_says_what_links_to_archives_begin_with(shell, monkeypatch):
     assert "localhost" not in found()
 
 
+def test_the_doctor_looks_at_the_buffers_of_archives_where_there_are_any(shell, monkeypatch):
+    def found() -> set[str]:
+        _, findings, _ = shell("doctor", "--port", "0", "--media-port", "0")
+        return {one["check"] for one in findings}
+
+    assert "archive buffers" in found()
+    monkeypatch.setenv("SEALROUTE_ARCHIVE_ENABLED", "false")
+    assert "archive buffers" not in found()
+
+
 def test_the_doctor_reports_a_server_that_is_not_there(shell):
     code, findings, _ = shell("doctor", "--url", "http://127.0.0.1:1")
     assert code == 1

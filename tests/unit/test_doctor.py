@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import json
+import re
 import resource
 import shutil
 import socket
@@ -13,6 +14,7 @@ import time
 from dataclasses import replace
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -222,6 +224,20 @@ def test_a_small_buffer_is_named_with_the_command_for_it(monkeypatch, option, kn
     row = doctor_machine.buffers()
     assert (row.state, "212,992" in row.detail) == ("warning", True)
     assert row.advice == f"sysctl -w net.core.{knob}={full}"
+
+
+def test_a_recording_wants_as_much_room_as_its_tap_asks_for(monkeypatch):
+    tap = (Path(__file__).parents[2] / "native/worker/src/tap.rs").read_text()
+    (megabytes,) = re.findall(r"SEND_BUFFER_BYTES: usize = (\d+) << 20;", tap)
+    wanted = doctor_machine.WANTED_TAP_BYTES
+    assert int(megabytes) << 20 == wanted
+    assert doctor_machine.granted_tap_bytes() > 0
+    monkeypatch.setattr(doctor_machine, "granted_tap_bytes", lambda: wanted)
+    assert doctor_machine.tap_buffer().state == "ok"
+    monkeypatch.setattr(doctor_machine, "granted_tap_bytes", lambda: 212_992)
+    row = doctor_machine.tap_buffer()
+    assert (row.check, row.state) == ("archive buffers", "warning")
+    assert row.advice == f"sysctl -w net.core.wmem_max={wanted}"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Archives of a session, from their start to their end: statuses, callbacks, files, limits."""
 
 import asyncio
+import threading
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from sfu.core_api import Direction, MediaKind
 from sfu.ids import StreamId
 from signaling.archives.service import MAX_OF_SESSION
 from signaling.domain.archived_streams import Selection
-from signaling.domain.archiving import ArchiveStatus, StreamMode
+from signaling.domain.archiving import ArchiveStatus, Reason, StreamMode
 from signaling.domain.commands import SetLayoutClasses
 from signaling.domain.errors import ErrorCode
 from signaling.protocol import messages as m
@@ -341,6 +342,53 @@ async def test_a_project_has_so_many_archives_at_a_time(tmp_path):
     await world.over()
     await world.start(tag="one more")
     await world.close()
+
+
+async def test_a_project_above_its_disk_space_starts_no_archive_and_its_running_ones_end(tmp_path):
+    world = ArchiveWorld(await open_sqlite(tmp_path / "data"), tmp_path, max_project_mb=1)
+    await (await world.prepare()).publisher()
+    first, second = await world.start(), await world.start(tag="t")
+    (world.files.folder(first) / "part").write_bytes(b"x" * 900_000)
+    world.job(first).record(1_000)
+    await world.over()
+    assert (await world.shown(first)).is_recording
+    (world.files.folder(second) / "part").write_bytes(b"x" * 200_000)
+    await refused(world.start(tag="u"), ErrorCode.ARCHIVE_QUOTA)
+    world.house.time.advance(1)
+    world.job(second).record(1_000)
+    await world.over()
+    assert [(await world.shown(one)).reason for one in (first, second)] == [Reason.STORAGE] * 2
+    assert {one[0] for one in world.statuses()} == {"started", "stopped", "available"}
+    assert len(await world.files.ids()) == 2
+    value = world.metrics.registry.get_sample_value
+    assert value("sealroute_archives_over_quota_total") == 2
+    assert value("sealroute_archive_starts_refused_total", {"reason": "quota"}) == 1
+    await world.archives.delete(world.project, first.id)
+    await world.start(tag="u")
+    await world.close()
+
+
+async def test_a_disk_that_does_not_answer_holds_up_no_recording(world, monkeypatch):
+    """It is asked once, in a thread, however many recordings say that they have written."""
+    await world.publisher()
+    record, asked, answers = await world.start(), [], threading.Event()
+
+    def free_bytes():
+        asked.append(threading.current_thread())
+        answers.wait()
+        return 0
+
+    monkeypatch.setattr(world.files, "free_bytes", free_bytes)
+    for _ in range(20):
+        world.house.time.advance(1)
+        world.job(record).record(1_000)
+        await settle()
+    assert (await world.shown(record)).is_recording
+    answers.set()
+    await world.over()
+    assert threading.main_thread() not in asked
+    assert len(asked) == 1
+    assert (await world.shown(record)).reason == Reason.STORAGE
 
 
 async def test_a_shutdown_finishes_the_files_that_can_be_finished_in_time(world):

@@ -1,49 +1,15 @@
-"""The routes of archives on a server that records: what callers get, and downloads."""
+"""The routes of archives on a server that records: what callers get."""
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 
 from sfu.egress.composition import Composition, Layout
-from signaling.domain.archive_links import LINK_S, link_path
-from tests.archive_world import ArchiveWorld
-from tests.conversation import settle
-from tests.rest_caller import PUBLIC_PEM, Caller
-from tests.rest_server import open_rest_server
-
-INDIVIDUAL = {"outputMode": "individual"}
+from tests.archive_site import INDIVIDUAL, available, open_archive_site, start
 
 
 @pytest.fixture
 async def site(tmp_path):
-    """A caller, and the archives of its server in `site.world`; one client publishes."""
-    worlds = []
-
-    def archives_of(store, owner):
-        worlds.append(ArchiveWorld(store, tmp_path, owner))
-        return worlds[0].archives
-
-    server = await open_rest_server(tmp_path, archives_of=archives_of, public_key_pem=PUBLIC_PEM)
-    async with TestClient(TestServer(server.app)) as client:
-        caller = Caller(server, client)
-        caller.world = worlds[0]
-        await server.store.add_session(caller.world.session)
-        caller.ann, caller.stream = await caller.world.publisher()
-        yield caller
-        await caller.world.close()
-
-
-async def start(site, **members):
-    body = {"sessionId": site.world.session.session_id, **INDIVIDUAL, **members}
-    return await site.call("POST", site.path("/archive"), json=body)
-
-
-async def available(site) -> dict[str, object]:
-    _, made = await start(site)
-    site.world.egress.jobs[made["id"]].record(64_400)
-    await site.call("POST", site.path(f"/archive/{made['id']}/stop"))
-    await site.world.over()
-    _, shown = await site.call("GET", site.path(f"/archive/{made['id']}"))
-    return shown
+    async with open_archive_site(tmp_path) as opened:
+        yield opened
 
 
 async def test_a_started_archive_is_answered_as_the_sdks_read_it(site):
@@ -245,80 +211,3 @@ async def test_what_a_project_starts_stops_and_deletes_is_in_the_audit_log(site,
         "archive deleted",
     ]
     assert {line["project"] for line in lines} == {site.project.api_key}
-
-
-# --- downloads ----------------------------------------------------------------------------
-
-
-async def test_a_file_is_downloaded_whole_in_part_and_not_at_all_when_it_has_not_changed(site):
-    done = await available(site)
-    link = done["url"].removeprefix("http://node.test")
-    async with site.client.get(link) as answer:
-        content = await answer.read()
-        assert (answer.status, len(content)) == (200, done["size"])
-        assert answer.headers["Content-Type"] == "application/zip"
-        wanted = f'attachment; filename="{done["id"]}.zip"'
-        assert answer.headers["Content-Disposition"] == wanted
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert "no-store" in answer.headers["Cache-Control"]
-    async with site.client.get(link, headers={"Range": "bytes=0-1"}) as answer:
-        assert (answer.status, await answer.read()) == (206, b"PK")
-        assert answer.headers["Content-Range"] == f"bytes 0-1/{done['size']}"
-    async with site.client.head(link) as answer:
-        assert (answer.status, answer.headers["Content-Length"]) == (200, str(done["size"]))
-    async with site.client.get(link, headers={"Range": "bytes=9999-"}) as answer:
-        assert (answer.status, (await answer.json())["error"]) == (416, "range_invalid")
-    async with site.client.post(link) as answer:
-        assert answer.status == 405
-
-
-async def test_a_link_is_only_good_for_its_own_archive_and_for_ten_minutes(site):
-    done = await available(site)
-    project, archive = site.project, done["id"]
-    now_s = int(site.world.house.time.unix_s())
-    good = link_path(project, archive, now_s, "archive.zip")
-    expiry, _, signature = good.split("/")[3].partition(".")
-    later = str(int(expiry) + 1)
-    wrong = [
-        good.replace(signature, "0" * 64),
-        good.replace(expiry, later),
-        good.replace(archive, "00000000-0000-4000-8000-000000000000"),
-        good.replace(signature, "ä" * 64),
-        good.replace(signature, signature[:-1]),
-        good.replace(expiry, "9" * 30),
-        good.replace(expiry, ""),
-        good.replace(expiry, "²"),
-        "/archives/x/y/archive.zip",
-    ]
-    for path in wrong:
-        async with site.client.get(path) as answer:
-            assert (answer.status, (await answer.json())["error"]) == (404, "archive_not_found")
-
-
-async def test_an_old_link_says_that_it_expired(site):
-    done = await available(site)
-    old = link_path(
-        site.project, done["id"], int(site.world.house.time.unix_s()) - LINK_S, "archive.zip"
-    )
-    async with site.client.get(old) as answer:
-        assert (answer.status, (await answer.json())["error"]) == (403, "link_expired")
-
-
-async def test_a_file_that_expired_or_was_deleted_cannot_be_downloaded(site):
-    done = await available(site)
-    link = done["url"].removeprefix("http://node.test")
-    await site.call("DELETE", site.path(f"/archive/{done['id']}"))
-    async with site.client.get(link) as answer:
-        assert answer.status == 404
-    await settle()
-
-
-async def test_a_link_in_the_place_of_a_file_is_not_followed(site, tmp_path):
-    done = await available(site)
-    (file,) = site.world.files._root.glob("*/*/archive.zip")
-    secret = tmp_path / "secret"
-    secret.write_text("the server's own")
-    file.unlink()
-    file.symlink_to(secret)
-    async with site.client.get(done["url"].removeprefix("http://node.test")) as answer:
-        assert (answer.status, (await answer.json())["error"]) == (404, "archive_not_found")

@@ -12,6 +12,7 @@ from signaling.archives.recording import RecordedSession
 from signaling.clock import Clock
 from signaling.domain.archiving import ArchiveRecord
 from signaling.metrics import Metrics
+from signaling.sessions.actor import SessionActor
 from signaling.sessions.context import ReportEvent, Schedule
 from signaling.storage.base import Store
 
@@ -26,7 +27,9 @@ class Links:
 
 
 class RecordedSessions(Protocol):
-    """The sessions with clients in them."""
+    """The sessions with clients in them. `on_session` is called with each new one."""
+
+    on_session: Callable[[SessionActor], None]
 
     def find(self, session: str) -> RecordedSession | None: ...
 

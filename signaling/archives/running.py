@@ -8,6 +8,7 @@ from pathlib import Path
 from config.settings import Settings
 from sfu.egress.jobs import Egress
 from sfu.egress.supervisor import Supervisor
+from signaling.archives.automatic import AutomaticArchives
 from signaling.archives.house_keeping import HouseKeeping
 from signaling.archives.parts import ArchiveParts
 from signaling.archives.service import Archives
@@ -34,12 +35,15 @@ def open_egress(settings: Settings) -> Egress | None:
 async def running_archives(parts: ArchiveParts) -> AsyncIterator[Archives]:
     """Call `Archives.close` while the sessions have media; the processes end after the block."""
     archives = Archives(parts)
+    automatic = AutomaticArchives(parts, archives)
+    parts.sessions.on_session = automatic.on_session
     if parts.egress is not None:
         parts.metrics.watch_egress(parts.egress.counters)
     keeping_house = asyncio.create_task(HouseKeeping(parts, archives).run())
     try:
         yield archives
     finally:
+        await automatic.close()
         keeping_house.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await keeping_house

@@ -92,9 +92,13 @@ class Archives:
 
     # --- the application's calls ------------------------------------------------------------
 
+    @property
+    def is_available(self) -> bool:
+        return self._parts.egress is not None and self._parts.settings.enabled
+
     def check_available(self) -> None:
         """Errors: `feature_unavailable` if this server does not record."""
-        if self._parts.egress is None or not self._parts.settings.enabled:
+        if not self.is_available:
             raise Unavailable(ErrorCode.FEATURE_UNAVAILABLE)
 
     async def start(

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from config.load import ConfigurationError
 from config.settings import Settings
-from sfu.egress import landlock
+from sfu.egress import capacity, landlock
 from signaling.addresses import ONLY_LOOPBACK, only_loopback, public_addresses
 from signaling.archives.files import ArchiveFiles
 from signaling.archives.running import archive_folder
@@ -188,6 +188,7 @@ def _archives(settings: Settings) -> Finding:
     text = f"{archive_folder(settings)}, {free_mb:,} MB free"
     version = landlock.version()
     text += f", confined by Landlock {version}" if version else ", not confined (no Landlock)"
+    text += f", composed ones on {capacity.budget(settings.egress.cores):g} cores"
     if free_mb < settings.archive.min_free_mb:
         advice = "Free space on the disk, or set [archive] dir or min_free_mb."
         return Finding("archives", "warning", text, advice)

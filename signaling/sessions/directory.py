@@ -1,7 +1,7 @@
 """The Sessions with clients in them."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -88,6 +88,8 @@ class SessionDirectory:
             report_event or _ignore_event,
             ice_servers or IceServers(),
         )
+        self.on_session: Callable[[SessionActor], None] = _ignore_session
+        """Called with each session that clients come to."""
         self._actors: dict[SessionId, SessionActor] = {}
         self._lingering: dict[SessionId, Timer] = {}
         self._muted = _Mutes()
@@ -117,6 +119,7 @@ class SessionDirectory:
             actor = SessionActor(record, media, context, partial(self._linger, session))
             self._actors[session] = actor
             actor.state.mute_forced = session in self._muted
+            self.on_session(actor)
         return actor
 
     def mute_all(self, session_id: str, *, active: bool, excluded: tuple[StreamId, ...]) -> None:
@@ -178,6 +181,10 @@ class SessionDirectory:
             actor.end("serverShutdown")
         self._actors.clear()
         await asyncio.sleep(0)
+
+
+def _ignore_session(_actor: SessionActor) -> None:
+    """Used where nobody asks."""
 
 
 def _ignore_event(_record: SessionRecord, _event: Notify) -> None:

@@ -1,12 +1,14 @@
-"""Individual archives with the four official server SDKs, unmodified: started, shown, listed,
-stopped, downloaded and deleted, while a client of the session publishes."""
+"""Archives with the four official server SDKs, unmodified: started, shown, listed, stopped,
+downloaded and deleted, while a client of the session publishes."""
 
 import asyncio
 import io
 import json
 import zipfile
+from itertools import pairwise
 from urllib.request import urlopen
 
+import av
 import opentok
 import pytest
 from vonage import Auth, HttpClientOptions, Vonage
@@ -49,6 +51,13 @@ class OpentokPython:
     async def start(self, session: str):
         mode = opentok.OutputModes.individual
         return await asyncio.to_thread(self.sdk.start_archive, session, name="n", output_mode=mode)
+
+    async def start_composed(self, session: str):
+        """As callers do it that say nothing of the output."""
+        return await asyncio.to_thread(self.sdk.start_archive, session)
+
+    async def set_layout(self, archive_id: str, kind: str) -> None:
+        await asyncio.to_thread(self.sdk.set_archive_layout, archive_id, kind)
 
     async def stop(self, archive_id: str):
         return await asyncio.to_thread(self.sdk.stop_archive, archive_id)
@@ -137,6 +146,13 @@ class OpentokNode:
 class VonageNode(OpentokNode):
     """npm `@vonage/server-sdk`."""
 
+    async def start_composed(self, session: str):
+        """As callers do it that say nothing of the output."""
+        return await self.sdk.call("startArchive", session)
+
+    async def set_layout(self, archive_id: str, kind: str) -> None:
+        await self.sdk.call("updateArchiveLayout", archive_id, {"type": kind})
+
     async def open(self, stage, monkeypatch) -> str:
         identity = (stage.application_id, stage.private_pem)
         self.sdk = await start_node_sdk("vonage", stage.url, *identity)
@@ -183,4 +199,28 @@ async def test_an_archive_is_started_stopped_downloaded_and_deleted(stage, monke
     await until(lambda: seen == [made["id"]])
     await sdk.delete(made["id"])
     assert await sdk.listed(session) == []
+    await sdk.close()
+
+
+@pytest.mark.parametrize("kind", [OpentokPython, VonageNode])
+async def test_the_default_is_one_composed_file(stage, monkeypatch, kind):
+    sdk = kind()
+    name = await sdk.open(stage, monkeypatch)
+    session, token = await sdk.session()
+    await stage.enter(name, session, token, encrypted=False)
+    made = plain(await sdk.start_composed(session))
+    assert made["status"] == "started"
+    await sdk.set_layout(made["id"], "verticalPresentation")
+    await asyncio.sleep(RECORDED_S)
+    assert plain(await sdk.stop(made["id"]))["status"] == "stopped"
+    async with asyncio.timeout(40):
+        while (shown := plain(await sdk.show(made["id"])))["status"] != "available":  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    content = await asyncio.to_thread(lambda: urlopen(shown["url"]).read())
+    with av.open(io.BytesIO(content)) as opened:
+        kinds = {one.type: one.codec_context.name for one in opened.streams}
+        frames = [frame.time for frame in opened.decode(video=0)]
+    assert kinds == {"video": "h264", "audio": "aac"}
+    assert {round((later - at) * 30) for at, later in pairwise(frames)} == {1}
+    await sdk.delete(made["id"])
     await sdk.close()

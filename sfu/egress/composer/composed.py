@@ -255,11 +255,12 @@ class ComposedArchive:
         if at_us is None:
             self._ignored["paused"] += 1
             return
-        if self._first_us is None:
-            self._first_us = at_us
-        if not self._composer.handle_frame(frame, at_us - self._first_us):
+        if not self._composer.knows(frame):
             self._ignored["unknown_track"] += 1
             return
+        if self._first_us is None:
+            self._first_us = at_us
+        self._composer.handle_frame(frame, at_us - self._first_us)
         self._last_us = max(self._last_us, at_us + max(0, frame.duration_us))
 
     def _handle_json(self, body: bytes, arrival_us: int) -> None:

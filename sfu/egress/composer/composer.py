@@ -75,12 +75,12 @@ class Composer:
     def set_layout(self, layout: Layout, at_us: int) -> None:
         self._at(at_us, lambda _: self._stage.set_rule(rule_of(layout)))
 
-    def handle_frame(self, frame: Frame, at_us: int) -> bool:
-        """False: it is of no stream."""
-        stream = self._by_ssrc.get(frame.ssrc)
-        if stream is not None:
-            stream.add(frame, at_us)
-        return stream is not None
+    def knows(self, frame: Frame) -> bool:
+        return frame.ssrc in self._by_ssrc
+
+    def handle_frame(self, frame: Frame, at_us: int) -> None:
+        """One of a stream that it knows."""
+        self._by_ssrc[frame.ssrc].add(frame, at_us)
 
     def skip(self, at_us: int) -> list[int]:
         """Frames before this time are missing: after a pause. The video tracks."""

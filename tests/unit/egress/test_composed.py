@@ -209,6 +209,14 @@ def test_without_a_frame_there_is_no_file(tmp_path):
     assert Composing(tmp_path).play(json_item(added("a")), until_us=2 * S).finish() is None
 
 
+def test_frames_of_no_stream_begin_no_file(tmp_path):
+    job = Composing(tmp_path).play(*color(90, 10, ssrc=9))
+    assert job.archive.first_us is None
+    assert job.archive.ignored["unknown_track"] == 10
+    film = job.play(json_item(added("a"), S), *color(90, 30, start_us=S)).finish()
+    assert abs(len(film.frames) - 30) <= 1
+
+
 def test_audio_alone_and_video_alone(tmp_path):
     (tmp_path / "audio").mkdir()
     job = Composing(tmp_path / "audio", composition(has_video=False))

@@ -13,7 +13,7 @@ use crate::api::{
 };
 use crate::core::{Core, Session, Timer};
 use crate::egress::MessageSocket;
-use crate::transports::Transport;
+use crate::transport::Transport;
 
 pub(crate) type Outcome = Result<(), &'static str>;
 

@@ -100,5 +100,13 @@ impl<S: MessageSocket> Core<S> {
 }
 
 #[cfg(test)]
+#[path = "core_taps_bench_tests.rs"]
+mod bench;
+
+#[cfg(test)]
 #[path = "core_taps_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "core_taps_media_tests.rs"]
+mod media_tests;

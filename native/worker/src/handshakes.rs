@@ -14,7 +14,7 @@ use crate::core::Core;
 use crate::drop_reason::NetworkDrop;
 use crate::egress::{MessageSocket, SLOT_BYTES};
 use crate::path::Path;
-use crate::transports::Transport;
+use crate::transport::Transport;
 
 impl<S: MessageSocket> Core<S> {
     pub(crate) fn handle_dtls(

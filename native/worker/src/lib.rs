@@ -52,6 +52,7 @@ mod network_counters;
 mod not_sent;
 mod path;
 mod path_migration;
+mod path_probes;
 #[cfg(test)]
 mod path_properties;
 mod poller;
@@ -65,6 +66,7 @@ mod tap;
 mod taps;
 mod tcp;
 mod tcp_connection;
+mod transport;
 mod transports;
 mod unverified_peers;
 mod worker;

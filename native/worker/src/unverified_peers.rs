@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use sealroute_forward::TransportHandle;
 use sealroute_transport::{MAX_MISSED_REPORTS, PathProof, PeerAddress, SrtpClue};
 
-use crate::transports::{Transport, Transports};
+use crate::transport::Transport;
+use crate::transports::Transports;
 
 /// Unverified addresses that are probed at a time; the oldest is evicted.
 const MAX_UNVERIFIED: usize = 1_024;

@@ -1,138 +1,75 @@
 //! A down track: one m-line of a Subscriber. It admits packets of its up track, rewrites and paces
 //! them, and retransmits lost ones.
+//!
+//! # State
+//!
+//! Five parts, each in the file of its name and with private fields: who wants to change a part's
+//! state finds every place that does so in its file.
+//!
+//! | part | what it holds |
+//! |---|---|
+//! | [`Route`] | from whom to whom; never changes |
+//! | [`Selection`] | which packets of the up track: phase, preferences, grant, layer filter, still frames |
+//! | [`Outgoing`] | how they look: SSRCs, numbers, extension ids, headers |
+//! | [`Repair`] | what was sent again, and what may be |
+//! | [`Delivery`] | what has left, and what the subscriber reports of it |
+//!
+//! # Verbs
+//!
+//! What takes several parts is a method of [`DownTrack`], in the file of the verb:
+//!
+//! ```text
+//! forward ─> admit ─────────────> pace ─────────> send ─> Outbox     admission.rs
+//!               └> hold, catch up    └> queue ─> release              switching.rs, pacing.rs
+//! NACK ────> resend                                                   resending.rs
+//! probe ───> send padding                                             padding.rs
+//! ```
 
 mod admission;
-mod blame;
-mod layering;
+mod delivery;
+mod grant;
+mod outgoing;
+mod pacing;
+mod padding;
+mod repair;
 mod resending;
+mod route;
+mod selection;
 mod stills;
 mod switching;
-mod waiting;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use sealroute_rtp::{FullSequence, RtpHeader};
+use sealroute_rtp::FullSequence;
 
-use crate::congestion::downlink::{Content, Downlink, Stamp};
-use crate::congestion::pacer::{MAX_WAIT, Pace, Queued};
+use crate::congestion::downlink::{Downlink, Stamp};
+use crate::congestion::pacer::Pace;
 use crate::counters::ForwardCounters;
 use crate::drop_reason::DropReason;
-use crate::extensions::{BLOCK_BYTES, Entries, IdTable, Mapped};
-use crate::key_frame_requests::RequestBudget;
-use crate::layer_filter::LayerFilter;
 use crate::layers::{Allocation, Layer};
 use crate::outbox::{Outbox, StreamState};
 use crate::packet_cache::CachedPacket;
-use crate::parameters::{
-    DownTrackParameters, Extension, MediaKind, PreferredLayers, PublisherHandle, SubscriberHandle,
-    TransportHandle,
-};
-use crate::registry::{DownlinkKey, UpTrackKey};
+use crate::parameters::{DownTrackParameters, MediaKind};
 use crate::rewriter::{Rewriter, RewrittenHeader};
 use crate::up_track::{EncodingIndex, Pending, UpTrack};
 
-use stills::{STILL_WAIT, Still};
-use switching::{Held, Progress};
+pub(crate) use delivery::{Delivery, SentReport};
+pub(crate) use grant::Fit;
+pub(crate) use outgoing::Outgoing;
+pub(crate) use repair::Repair;
+pub(crate) use route::Route;
+pub(crate) use selection::Selection;
 
-/// The SDP declares the SSRC, so the MID is only needed until the first packets have arrived.
-const PACKETS_WITH_MID: u64 = 64;
-/// Round trips take longer than this wherever loss is common.
-const RESEND_INTERVAL: Duration = Duration::from_millis(40);
-/// Retransmitted bytes as a share of sent bytes: a flood of NACKs must not become a flood of media.
-/// With the burst, the total stays below a fifth within a minute, which repairs 13 % loss in each
-/// direction.
-const RESEND_SHARE: f64 = 0.18;
-/// A gap of a third of a second in a stream of 1 Mbit/s.
-const RESEND_BURST_BYTES: f64 = 48_000.0;
-/// More audio packets than are lost within a round trip.
-const RESENT_REMEMBERED: usize = 16;
-const SECOND_REPEATS: usize = 8;
-/// The cause of a loss often takes the following packets too.
-const SECOND_REPEAT_AFTER: Duration = Duration::from_millis(10);
-const ORIGINAL_SEQUENCE_BYTES: usize = 2;
-/// The largest VP8 payload descriptor.
-const DESCRIPTOR_BYTES: usize = 6;
-
-const PADDING_BIT: u8 = 0x20;
-/// RFC 3550 section 5.1: the last byte holds the padding length.
-const PADDING: [u8; 255] = {
-    let mut padding = [0; 255];
-    padding[254] = 255;
-    padding
-};
-
-/// The fixed header, the extensions that are forwarded, and a MID and a stamp of our own. An
-/// element that does not fit is dropped.
-const HEADER_BYTES: usize = 16 + BLOCK_BYTES + 40;
-/// Room for a header, an original sequence number and a payload descriptor. Every packet clears it,
-/// so it is not larger.
-type HeaderBuffer = [u8; HEADER_BYTES + ORIGINAL_SEQUENCE_BYTES + DESCRIPTOR_BYTES];
-const CLEAR: HeaderBuffer = [0; HEADER_BYTES + ORIGINAL_SEQUENCE_BYTES + DESCRIPTOR_BYTES];
-
-/// The last sender report to a subscriber, for the round-trip time.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SentReport {
-    pub(crate) ntp_middle: u32,
-    pub(crate) at: Instant,
-}
+use outgoing::Head;
+use switching::Progress;
 
 /// One m-line of a Subscriber.
 pub(crate) struct DownTrack {
-    pub(crate) subscriber: SubscriberHandle,
-    pub(crate) publisher: PublisherHandle,
-    pub(crate) transport: TransportHandle,
-    pub(crate) up_track: UpTrackKey,
-    pub(crate) downlink: DownlinkKey,
-    pub(crate) kind: MediaKind,
-    pub(crate) parameters: DownTrackParameters,
-    pub(crate) forwarding: bool,
-    pub(crate) preferred: PreferredLayers,
-    pub(crate) allocation: Allocation,
-    pub(crate) stream_state: StreamState,
-    /// Its transport is local: no network, and a reader that gets every voice.
-    pub(crate) is_local: bool,
-    /// Packets withheld because the reader of a local transport is behind, until it is told.
-    pub(crate) withheld: u32,
-    /// Since when the downlink has not carried the smallest layer.
-    pub(crate) starved: Option<Instant>,
-    pub(crate) current: Option<EncodingIndex>,
-    still: Still,
-    pub(crate) budget: RequestBudget,
-    pub(crate) packets: u64,
-    pub(crate) bytes: u64,
-    pub(crate) resent: u64,
-    padding_packets: u64,
-    pub(crate) waiting: Option<DropReason>,
-    pub(crate) wants_report: bool,
-    pub(crate) report: Option<SentReport>,
-    pub(crate) round_trip: Option<Duration>,
-    pub(crate) fraction_lost: u8,
-    reported: Option<blame::Reported>,
-    /// A switch that waits for the end of a frame.
-    held: Option<Held>,
-    pub(crate) rewriter: Rewriter,
-    pub(crate) filter: LayerFilter,
-    /// The layer filter of the previous mapping epoch.
-    ended_filter: LayerFilter,
-    ids: IdTable,
-    clock_rate_hz: u32,
-    resend_bytes: f64,
-    /// The first sequence number that this down track assigned. Earlier ones belong to another
-    /// stream.
-    first: Option<u64>,
-    /// Packets retransmitted under their own sequence number.
-    resent_at: [Option<(u16, Instant)>; RESENT_REMEMBERED],
-    second_repeats: [Option<u16>; SECOND_REPEATS],
-    /// The audio packet that is sent again together with the next one.
-    twice: Option<u16>,
-    /// Packets to send a second time over the retransmission stream, each with its due time.
-    second_retransmissions: [Option<(u16, Instant)>; SECOND_REPEATS],
-    /// The earliest of those due times.
-    repeats_from: Option<Instant>,
-    /// Queued packets that were given up and are not counted yet.
-    overtaken: usize,
-    /// Unrequested repetitions that are not counted yet.
-    unasked: u64,
+    pub(crate) route: Route,
+    pub(crate) selection: Selection,
+    pub(crate) outgoing: Outgoing,
+    pub(crate) repair: Repair,
+    pub(crate) delivery: Delivery,
 }
 
 /// A packet that may be forwarded.
@@ -143,77 +80,33 @@ struct Candidate {
     pending: Pending,
 }
 
-/// A header as this down track writes it, before the extensions of the packet.
-#[derive(Clone, Copy)]
-struct OwnHeader {
-    header: RtpHeader,
-    with_mid: bool,
-    stamp: Stamp,
-}
-
-/// The registry keys of the m-line's neighbors.
-#[derive(Clone, Copy)]
-pub(crate) struct DownTrackPlace {
-    pub(crate) subscriber: SubscriberHandle,
-    pub(crate) transport: TransportHandle,
-    pub(crate) up_track: UpTrackKey,
-    pub(crate) downlink: DownlinkKey,
-    /// On a local transport: the allocation to start with.
-    pub(crate) local: Option<Allocation>,
-}
-
 impl DownTrack {
+    /// `allocation`: the one to start with. `rewriter`: that of its SSRC.
     pub(crate) fn new(
-        place: DownTrackPlace,
-        up_track: &UpTrack,
+        route: Route,
+        allocation: Allocation,
         parameters: DownTrackParameters,
-        mut rewriter: Rewriter,
+        clock_rate_hz: u32,
+        rewriter: Rewriter,
     ) -> Self {
-        rewriter.stop();
         Self {
-            subscriber: place.subscriber,
-            publisher: up_track.publisher,
-            transport: place.transport,
-            up_track: place.up_track,
-            downlink: place.downlink,
-            kind: up_track.parameters.kind,
-            ids: IdTable::new(&parameters.extensions),
-            parameters,
-            forwarding: true,
-            preferred: PreferredLayers::default(),
-            allocation: place.local.unwrap_or_default(),
-            stream_state: StreamState::Ok,
-            is_local: place.local.is_some(),
-            withheld: 0,
-            starved: None,
-            current: None,
-            still: Still::default(),
-            budget: RequestBudget::default(),
-            packets: 0,
-            bytes: 0,
-            resent: 0,
-            padding_packets: 0,
-            waiting: None,
-            wants_report: false,
-            report: None,
-            round_trip: None,
-            fraction_lost: 0,
-            reported: None,
-            held: None,
-            rewriter,
-            filter: LayerFilter::default(),
-            ended_filter: LayerFilter::default(),
-            clock_rate_hz: up_track.parameters.clock_rate_hz,
-            resend_bytes: RESEND_BURST_BYTES,
-            first: None,
-            resent_at: [None; RESENT_REMEMBERED],
-            second_repeats: [None; SECOND_REPEATS],
-            twice: None,
-            second_retransmissions: [None; SECOND_REPEATS],
-            repeats_from: None,
-            overtaken: 0,
-            unasked: 0,
+            route,
+            selection: Selection::new(allocation),
+            outgoing: Outgoing::new(parameters, clock_rate_hz, rewriter),
+            repair: Repair::new(),
+            delivery: Delivery::default(),
         }
+    }
+
+    /// Pauses or resumes it; resumed video waits for a key frame. Returns whether that changed
+    /// anything.
+    pub(crate) fn set_forwards(&mut self, forwards: bool) -> bool {
+        let changes = self.selection.forwards() != forwards;
+        if changes {
+            self.selection.set_forwards(forwards);
+            self.restart();
+        }
+        changes
     }
 
     /// The highest layer that the downlink has room for. `None`: not even the smallest. Resumed
@@ -223,17 +116,49 @@ impl DownTrack {
     }
 
     pub(crate) fn allocate(&mut self, allocation: Allocation) {
-        let was_paused = self.lacks_room();
-        self.allocation = allocation;
-        if self.lacks_room() != was_paused {
-            self.still = Still::default();
+        if self.selection.allocate(allocation) {
             self.restart();
         }
     }
 
-    /// Whether the downlink has no room for it.
-    pub(crate) fn lacks_room(&self) -> bool {
-        self.allocation == Allocation::Paused
+    /// Applies a grant of the allocator, or that not even the `smallest` layer fits. Returns the
+    /// stream state if it changed.
+    pub(crate) fn apply_grant(
+        &mut self,
+        now: Instant,
+        granted: Option<Layer>,
+        smallest: Layer,
+        fit: Fit,
+    ) -> Option<StreamState> {
+        let allocation = self.selection.decide(now, granted, smallest);
+        self.allocate(allocation);
+        self.selection.review(fit)
+    }
+
+    /// The encoding to forward. `None`: not known yet.
+    #[inline]
+    pub(crate) fn target(&self, now: Instant, up_track: &UpTrack) -> Option<EncodingIndex> {
+        self.selection.target(now, up_track, self.route.is_local)
+    }
+
+    /// Whether the subscriber sends transport-wide feedback on it.
+    pub(crate) fn is_reported(&self) -> bool {
+        self.outgoing.is_reported()
+    }
+
+    /// When its next still frame is due. `None`: its video is not paused for lack of bandwidth.
+    pub(crate) fn still_due(&mut self, now: Instant) -> Option<Instant> {
+        if self.route.kind != MediaKind::Video {
+            return None;
+        }
+        let has_video = self.delivery.packets() > 0;
+        self.selection.still_due(now, has_video)
+    }
+
+    /// The next key frame of the lowest layer passes.
+    pub(crate) fn await_still(&mut self, now: Instant) {
+        self.restart();
+        self.selection.await_still(now);
     }
 
     /// Forwards the packets that the up track received since the last flush.
@@ -247,49 +172,38 @@ impl DownTrack {
         out: &mut impl Outbox,
     ) {
         let target = self.target(now, up_track);
-        let mut wants_key_frame = false;
         for (place, &pending) in up_track.pending.iter().enumerate() {
-            let before = self.current;
-            match self.forward_one(now, Candidate { target, pending }, up_track, downlink, out) {
-                Ok(pace) => {
-                    counters.rtp_forwarded += u64::from(pace == Pace::Now);
-                    self.waiting = self.lacks_room().then_some(DropReason::Bandwidth);
-                }
-                Err(reason) => {
-                    counters.drop_packet(reason);
-                    let elsewhere = [DropReason::OtherEncoding, DropReason::UpperLayer];
-                    if !elsewhere.contains(&reason) || self.current.is_none() {
-                        self.waiting = Some(reason);
-                    }
-                }
+            let before = self.selection.current();
+            let outcome =
+                self.forward_one(now, Candidate { target, pending }, up_track, downlink, out);
+            match outcome {
+                Ok(pace) => counters.rtp_forwarded += u64::from(pace == Pace::Now),
+                Err(reason) => counters.drop_packet(reason),
             }
-            if self.current == before && self.held.is_none() {
+            self.selection.note_outcome(outcome.map(|_| ()));
+            let current = self.selection.current();
+            if current == before && !self.selection.is_switching() {
                 continue;
             }
-            let has_started = self.current.is_some() && self.current != before;
-            counters.still_frames += u64::from(has_started && self.lacks_room());
-            let started = has_started.then_some(pending);
-            let later = &up_track.pending[place + 1..];
+            let has_started = current.is_some() && current != before;
+            counters.still_frames += u64::from(has_started && self.selection.lacks_room());
             let progress = Progress {
                 target,
-                started,
-                later,
+                started: has_started.then_some(pending),
+                later: &up_track.pending[place + 1..],
             };
             let (sent, queued) = self.go_on(now, progress, up_track, downlink, out);
             counters.rtp_forwarded += sent;
             counters.rtp_caught_up += sent + queued;
         }
         self.settle(counters);
-        let receives = self.forwarding && !self.lacks_room();
-        if receives && self.kind == MediaKind::Video {
-            let switches = self.current != target && self.held.is_none();
-            wants_key_frame = switches || self.awaits_size(up_track);
-        }
-        if wants_key_frame {
+        let is_video = self.route.kind == MediaKind::Video;
+        if is_video && self.selection.wants_key_frame(target, up_track) {
             up_track.want_key_frame(target);
         }
     }
 
+    #[inline]
     fn forward_one(
         &mut self,
         now: Instant,
@@ -308,13 +222,13 @@ impl DownTrack {
         let pace = self.pace(now, pending, rewritten, packet, downlink);
         match pace {
             Pace::Now => {
-                if self.kind == MediaKind::Audio {
+                if self.route.kind == MediaKind::Audio {
                     self.send_twice(now, rewritten, downlink, out);
                 }
-                if self.repeats_from.is_some_and(|at| at <= now) {
+                if self.repair.has_due_repeats(now) {
                     self.retransmit_once_more(now, up_track, downlink, out);
                 }
-                let stamp = self.stamp(now, packet.payload.len(), downlink);
+                let stamp = downlink.stamp(now, packet.payload.len(), self.outgoing.content());
                 self.send(packet, rewritten, stamp, out);
             }
             Pace::Later => {}
@@ -327,65 +241,17 @@ impl DownTrack {
         Ok(pace)
     }
 
+    #[inline]
     fn remember(&mut self, pending: Pending, rewritten: RewrittenHeader, waits: bool) {
-        if self.parameters.nack && !self.keeps_protected() {
+        if self.outgoing.remembers() {
             let (encoding, input) = (pending.encoding, pending.sequence);
-            self.rewriter.remember(encoding, input, rewritten, waits);
+            self.outgoing
+                .rewriter
+                .remember(encoding, input, rewritten, waits);
         }
     }
 
-    fn pace(
-        &self,
-        now: Instant,
-        pending: Pending,
-        rewritten: RewrittenHeader,
-        packet: CachedPacket<'_>,
-        downlink: &mut Downlink,
-    ) -> Pace {
-        let bytes = packet.payload.len();
-        if self.kind == MediaKind::Audio {
-            downlink.pacer.spend(now, bytes);
-            return Pace::Now;
-        }
-        let (pacer, wait) = if self.lacks_room() {
-            (&mut downlink.stills, STILL_WAIT)
-        } else {
-            (&mut downlink.pacer, MAX_WAIT)
-        };
-        let pace = pacer.take(now, bytes);
-        if pace == Pace::Later {
-            pacer.push(Queued {
-                subscriber: self.subscriber,
-                ssrc: self.parameters.ssrc,
-                encoding: pending.encoding,
-                sequence: pending.sequence,
-                rewritten,
-                bytes,
-                expires: now + wait,
-            });
-            downlink.wake_for_queue(now);
-        } else if self.lacks_room() {
-            downlink.pacer.spend(now, bytes);
-        }
-        pace
-    }
-
-    fn stamp(&self, now: Instant, bytes: usize, downlink: &mut Downlink) -> Stamp {
-        let content = if self.is_reported() {
-            Content::Media
-        } else if self.ids.id(Extension::AbsSendTime) != 0 {
-            Content::Timed
-        } else {
-            Content::Unreported
-        };
-        downlink.stamp(now, bytes, content)
-    }
-
-    /// Whether the subscriber sends transport-wide feedback on this down track.
-    pub(crate) fn is_reported(&self) -> bool {
-        self.ids.id(Extension::TransportCc) != 0
-    }
-
+    #[inline]
     fn send(
         &mut self,
         packet: CachedPacket<'_>,
@@ -393,61 +259,21 @@ impl DownTrack {
         stamp: Stamp,
         out: &mut impl Outbox,
     ) {
-        let mut buffer = CLEAR;
-        let header = RtpHeader {
-            marker: packet.marker || rewritten.ends_frame,
-            payload_type: self.parameters.payload_type,
-            sequence: rewritten.sequence as u16,
-            timestamp: rewritten.timestamp,
-            ssrc: self.parameters.ssrc,
-        };
-        let own = OwnHeader {
-            header,
-            with_mid: self.rewriter.age(rewritten) < PACKETS_WITH_MID,
-            stamp,
-        };
-        let mut end = self.write_header(own, packet.extensions, &mut buffer);
-        let replaced = write_descriptor(rewritten, packet, &mut buffer[end..]);
-        end += replaced;
-        let payload = &packet.payload[replaced..];
-        if self.keeps_protected() {
+        let mut head = Head::empty();
+        self.outgoing
+            .write_packet(packet, rewritten, stamp, &mut head);
+        let payload = &packet.payload[head.replaced..];
+        if self.outgoing.keeps_protected() {
             self.repeat_once_more(out);
-            self.first.get_or_insert(rewritten.sequence);
-            out.rtp_kept(self.transport, &buffer[..end], payload);
+            self.repair.note_assigned(rewritten.sequence);
+            out.rtp_kept(self.route.transport, head.bytes(), payload);
         } else {
-            out.rtp(self.transport, &buffer[..end], payload);
+            out.rtp(self.route.transport, head.bytes(), payload);
         }
-        self.rewriter.count_sent(rewritten);
-        self.packets += 1;
-        self.bytes += packet.payload.len() as u64;
-        let earned = packet.payload.len() as f64 * RESEND_SHARE;
-        self.resend_bytes = (self.resend_bytes + earned).min(RESEND_BURST_BYTES);
+        self.outgoing.rewriter.count_sent(rewritten);
+        self.delivery.count_sent(packet.payload.len());
+        self.repair.earn(packet.payload.len());
     }
-
-    fn write_header(&self, own: OwnHeader, block: &[u8], buffer: &mut HeaderBuffer) -> usize {
-        let Some(buffer) = buffer.first_chunk_mut::<HEADER_BYTES>() else {
-            return 0;
-        };
-        let mid_id = self.ids.id(Extension::Mid);
-        let mid = (own.with_mid && mid_id != 0).then_some((mid_id, self.parameters.mid.as_bytes()));
-        let mapped = Mapped {
-            entries: Entries(block),
-            ids: &self.ids,
-        };
-        let stamped = match &own.stamp {
-            Stamp::None => None,
-            Stamp::TransportSequence(value) => Some((Extension::TransportCc, value.as_slice())),
-            Stamp::SendTime(value) => Some((Extension::AbsSendTime, value.as_slice())),
-        };
-        let stamped = stamped.map(|(kind, value)| (self.ids.id(kind), value));
-        own.header
-            .write(mid.into_iter().chain(stamped).chain(mapped), buffer)
-    }
-}
-
-fn write_descriptor(rewritten: RewrittenHeader, packet: CachedPacket<'_>, out: &mut [u8]) -> usize {
-    let room = out.len().min(DESCRIPTOR_BYTES);
-    rewritten.rewrite_vp8(packet, &mut out[..room])
 }
 
 fn cached(

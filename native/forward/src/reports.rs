@@ -46,11 +46,18 @@ pub(crate) fn write_for_down_track(
     up_track: &UpTrack,
     out: &mut Vec<u8>,
 ) -> bool {
-    let report = down_track
-        .current
+    let DownTrack {
+        route,
+        selection,
+        outgoing,
+        delivery,
+        ..
+    } = down_track;
+    let report = selection
+        .current()
         .and_then(|index| up_track.encodings.get(index))
         .and_then(|stream| stream.reception.sender_report());
-    let (Some((info, at)), Some(offset)) = (report, down_track.rewriter.timestamp_offset()) else {
+    let (Some((info, at)), Some(offset)) = (report, outgoing.rewriter().timestamp_offset()) else {
         return false;
     };
     let elapsed = now.saturating_duration_since(at).as_secs_f64();
@@ -60,17 +67,12 @@ pub(crate) fn write_for_down_track(
             .ntp_time
             .wrapping_add((elapsed * 4_294_967_296.0) as u64),
         rtp_time: info.rtp_time.wrapping_add(ticks).wrapping_add(offset),
-        packets: down_track.packets as u32,
-        bytes: down_track.bytes as u32,
+        packets: delivery.packets() as u32,
+        bytes: delivery.bytes() as u32,
     };
-    write_sender_report(out, down_track.parameters.ssrc, &moved);
-    write_cname(
-        out,
-        down_track.parameters.ssrc,
-        &format!("{}", down_track.publisher),
-    );
-    down_track.wants_report = false;
-    down_track.report = Some(SentReport {
+    write_sender_report(out, outgoing.ssrc(), &moved);
+    write_cname(out, outgoing.ssrc(), &format!("{}", route.publisher));
+    delivery.note_report(SentReport {
         ntp_middle: (moved.ntp_time >> 16) as u32,
         at: now,
     });
@@ -81,15 +83,6 @@ pub(crate) fn write_for_down_track(
 /// numbers that were never sent, because the publisher's packets were lost on the uplink, do not
 /// count.
 pub(crate) fn handle_block(now: Instant, down_track: &mut DownTrack, block: ReportBlock) -> f64 {
-    down_track.fraction_lost = block.fraction_lost;
-    let lost = down_track.blame(block);
-    let Some(report) = down_track
-        .report
-        .filter(|report| report.ntp_middle == block.last_sr)
-    else {
-        return lost;
-    };
-    let held = Duration::from_secs_f64(f64::from(block.delay_since_last_sr) / 65_536.0);
-    down_track.round_trip = now.saturating_duration_since(report.at).checked_sub(held);
-    lost
+    let assigned = down_track.outgoing.rewriter().last_sequence();
+    down_track.delivery.handle_block(now, block, assigned)
 }

@@ -190,32 +190,40 @@ impl EncodingSnapshot {
 
 impl From<&DownTrack> for DownTrackSnapshot {
     fn from(down_track: &DownTrack) -> Self {
-        let level = down_track.filter.level();
-        let paused = down_track.lacks_room();
+        let DownTrack {
+            route,
+            selection,
+            outgoing,
+            repair,
+            delivery,
+        } = down_track;
+        let level = selection.level();
+        let paused = selection.lacks_room();
+        let round_trip = delivery.round_trip();
         Self {
-            subscriber: down_track.subscriber,
-            publisher: down_track.publisher,
-            transport: down_track.transport,
-            mid: down_track.parameters.mid.clone(),
-            ssrc: down_track.parameters.ssrc,
-            kind: down_track.kind,
-            forwarding: down_track.forwarding,
-            encoding: { down_track.current }
+            subscriber: route.subscriber,
+            publisher: route.publisher,
+            transport: route.transport,
+            mid: outgoing.parameters().mid.clone(),
+            ssrc: outgoing.ssrc(),
+            kind: route.kind,
+            forwarding: selection.forwards(),
+            encoding: { selection.current() }
                 .filter(|_| !paused)
                 .map(|EncodingIndex(index)| index.into()),
             level: (level.spatial, level.temporal),
-            limit: match down_track.allocation {
+            limit: match selection.allocation() {
                 Allocation::UpTo(layer) => Some(layer.encoding.into()),
                 Allocation::Unlimited | Allocation::Paused => None,
             },
             paused,
-            stream_state: down_track.stream_state,
-            waiting: down_track.waiting.map(crate::DropReason::name),
-            packets: down_track.packets,
-            bytes: down_track.bytes,
-            resent: down_track.resent,
-            fraction_lost: down_track.fraction_lost,
-            round_trip_ms: down_track.round_trip.map(|time| time.as_millis() as u64),
+            stream_state: selection.stream_state(),
+            waiting: selection.waiting().map(crate::DropReason::name),
+            packets: delivery.packets(),
+            bytes: delivery.bytes(),
+            resent: repair.resent(),
+            fraction_lost: delivery.fraction_lost(),
+            round_trip_ms: round_trip.map(|time| time.as_millis() as u64),
         }
     }
 }

@@ -6,34 +6,13 @@ use super::{Candidate, DownTrack};
 use crate::congestion::downlink::Downlink;
 use crate::drop_reason::DropReason;
 use crate::layer_filter::Verdict;
-use crate::layer_selector::choose;
-use crate::layers::Allocation;
 use crate::packet_cache::CachedPacket;
 use crate::parameters::MediaKind;
 use crate::rewriter::{Input, RewrittenHeader};
-use crate::up_track::{Encoding, EncodingIndex, Pending, UpTrack};
+use crate::up_track::{Pending, UpTrack};
 
 impl DownTrack {
-    /// The encoding to forward. `None`: not known yet.
-    pub(crate) fn target(&self, now: Instant, up_track: &UpTrack) -> Option<EncodingIndex> {
-        if up_track.encodings.len() == 1 {
-            return Some(EncodingIndex(0));
-        }
-        // A local reader that is behind gets no smaller encoding, but nothing for a while.
-        let allocation = if self.is_local {
-            Allocation::Unlimited
-        } else {
-            self.allocation
-        };
-        choose(
-            now,
-            up_track.encodings.iter().map(Encoding::view),
-            self.preferred,
-            allocation,
-        )
-        .or(self.current)
-    }
-
+    #[inline]
     pub(super) fn admit<'s>(
         &mut self,
         now: Instant,
@@ -42,10 +21,10 @@ impl DownTrack {
         downlink: &mut Downlink,
     ) -> Result<(CachedPacket<'s>, RewrittenHeader), DropReason> {
         let pending = candidate.pending;
-        if !self.forwarding {
+        if !self.selection.forwards() {
             return Err(DropReason::Paused);
         }
-        if up_track.quiet && !self.is_local {
+        if up_track.quiet && !self.route.is_local {
             return Err(DropReason::QuietVoice);
         }
         let stream = &up_track.encodings[pending.encoding];
@@ -55,8 +34,10 @@ impl DownTrack {
         if stream.dropped.covers(pending.sequence) {
             return Err(DropReason::TooLate);
         }
-        if self.lacks_room() && !self.is_of_still(now, candidate, packet.timestamp) {
-            if self.is_local {
+        if self.selection.lacks_room()
+            && !self.selection.is_of_still(now, candidate, packet.timestamp)
+        {
+            if self.route.is_local {
                 return Err(self.withhold(candidate));
             }
             downlink.keep_ticking();
@@ -86,44 +67,27 @@ impl DownTrack {
         if candidate.target != Some(candidate.pending.encoding) {
             return DropReason::OtherEncoding;
         }
-        self.withheld = self.withheld.saturating_add(1);
+        self.delivery.count_withheld();
         DropReason::TapFull
     }
 
-    /// Whether the packet can start another encoding. An error if its encoding is neither current
-    /// nor targeted.
-    fn starts(&self, target: Option<EncodingIndex>, pending: Pending) -> Result<bool, DropReason> {
-        if self.current == Some(pending.encoding) {
-            return Ok(false);
-        }
-        if Some(pending.encoding) != target {
-            return Err(DropReason::OtherEncoding);
-        }
-        if self.kind == MediaKind::Video && !pending.key_frame {
-            return Err(DropReason::AwaitingKeyFrame);
-        }
-        Ok(true)
-    }
-
     fn start(&mut self, input: &Input<'_>, downlink: &mut Downlink) {
-        if self.kind == MediaKind::Video {
+        if self.route.kind == MediaKind::Video {
             self.withdraw(downlink);
         }
         self.restart();
-        self.rewriter.start(input, self.clock_rate_hz);
-        self.current = Some(input.encoding);
-        self.wants_report = true;
+        self.outgoing.start(input);
+        self.selection.start(input.encoding);
+        self.delivery.want_report();
     }
 
     /// The next packet starts a new mapping epoch: video waits for a key frame.
     pub(crate) fn restart(&mut self) {
-        self.current = None;
-        self.held = None;
-        if self.rewriter.stop() {
-            self.ended_filter = self.filter.restart();
-        }
+        let ends_epoch = self.outgoing.rewriter.stop();
+        self.selection.restart(ends_epoch);
     }
 
+    #[inline]
     fn admit_present(
         &mut self,
         candidate: Candidate,
@@ -131,37 +95,37 @@ impl DownTrack {
         up_track: &UpTrack,
         downlink: &mut Downlink,
     ) -> Result<RewrittenHeader, DropReason> {
-        let Candidate { target, pending } = candidate;
-        if self.starts(target, pending)? {
+        let pending = candidate.pending;
+        if self.selection.starts(candidate, self.route.kind)? {
             if self.holds(input.now, pending, up_track) {
                 return Err(DropReason::OtherEncoding);
             }
             self.start(input, downlink);
         }
         let stream = &up_track.encodings[pending.encoding];
-        let verdict = self.judge(pending, input.timestamp, stream);
-        if verdict == Verdict::Above && self.rewriter.leave_out(input) {
+        let verdict = self.selection.judge(pending, input.timestamp, stream);
+        let rewriter = &mut self.outgoing.rewriter;
+        if verdict == Verdict::Above && rewriter.leave_out(input) {
             return Err(DropReason::UpperLayer);
         }
-        let rewritten = self.rewriter.map(input).ok_or(DropReason::TooLate)?;
+        let rewritten = rewriter.map(input).ok_or(DropReason::TooLate)?;
         Ok(judged(rewritten, verdict))
     }
 
     /// Admits a packet of the previous epoch that was lost and arrives late: receivers wait for it.
     fn admit_late(&mut self, pending: Pending, input: &Input<'_>) -> Option<RewrittenHeader> {
-        let rewritten = self.rewriter.map_late(input)?;
+        let rewritten = self.outgoing.rewriter.map_late(input)?;
         let Some(mark) = pending.layer else {
             return Some(rewritten);
         };
-        // A frame of a past epoch keeps its level.
-        let level = self.ended_filter.level();
         let verdict = self
-            .ended_filter
-            .judge(mark, input.timestamp, pending.key_frame, level);
+            .selection
+            .judge_late(mark, input.timestamp, pending.key_frame);
         Some(judged(rewritten, verdict))
     }
 }
 
+#[inline]
 fn judged(mut rewritten: RewrittenHeader, verdict: Verdict) -> RewrittenHeader {
     match verdict {
         Verdict::Pass { ends_frame } => rewritten.ends_frame = ends_frame,

@@ -1,15 +1,11 @@
-//! Retransmission, and padding that probes the downlink.
+//! Resending: answers to NACKs, and repetitions that nobody requested.
 
 use std::time::{Duration, Instant};
 
-use sealroute_rtp::RtpHeader;
-
-use super::{
-    CLEAR, DownTrack, ORIGINAL_SEQUENCE_BYTES, OwnHeader, PADDING, PADDING_BIT, RESEND_BURST_BYTES,
-    RESEND_INTERVAL, RESENT_REMEMBERED, SECOND_REPEAT_AFTER, SECOND_REPEATS, cached,
-    write_descriptor,
-};
-use crate::congestion::downlink::{Content, Downlink, Stamp};
+use super::outgoing::{Head, RtxStream};
+use super::repair::RESEND_INTERVAL;
+use super::{DownTrack, cached};
+use crate::congestion::downlink::{Downlink, Stamp};
 use crate::drop_reason::DropReason;
 use crate::outbox::Outbox;
 use crate::packet_cache::CachedPacket;
@@ -26,13 +22,6 @@ const NOTHING: CachedPacket<'static> = CachedPacket {
     vp8: None,
 };
 
-/// The retransmission stream of a down track (RFC 4588).
-#[derive(Clone, Copy)]
-struct RtxStream {
-    ssrc: u32,
-    payload_type: u8,
-}
-
 impl DownTrack {
     /// Retransmits a lost packet, over the retransmission stream if the subscriber has one.
     pub(crate) fn resend(
@@ -43,44 +32,37 @@ impl DownTrack {
         downlink: &mut Downlink,
         out: &mut impl Outbox,
     ) -> Result<(), DropReason> {
-        if !self.forwarding {
+        if !self.selection.forwards() {
             return Err(DropReason::ResendPaused);
         }
-        if self.keeps_protected() {
+        if self.outgoing.keeps_protected() {
             return self.resend_protected(now, sequence, out);
         }
-        let stream = self.rtx_stream().ok_or(DropReason::NotCached)?;
+        let stream = self.outgoing.rtx_stream().ok_or(DropReason::NotCached)?;
         let interval = self.resend_interval();
-        let sent = self.rewriter.sent(sequence).ok_or(DropReason::NotCached)?;
-        if sent
-            .resent
-            .is_some_and(|at| now.duration_since(at) < interval)
-        {
+        let sent = self.outgoing.rewriter.sent(sequence);
+        let sent = sent.ok_or(DropReason::NotCached)?;
+        let is_recent = |at| now.duration_since(at) < interval;
+        if sent.waits || sent.resent.is_some_and(is_recent) {
             return Err(DropReason::ResentRecently);
         }
         let entry = *sent;
-        if entry.waits {
-            return Err(DropReason::ResentRecently);
-        }
         let packet = if entry.rewritten.is_padding {
             NOTHING
         } else {
             cached(up_track, entry.encoding, entry.input).ok_or(DropReason::NotCached)?
         };
-        if self.resend_bytes < packet.payload.len() as f64 {
+        let bytes = packet.payload.len();
+        if !self.repair.affords(bytes) {
             return Err(DropReason::ResendLimit);
         }
-        self.resend_bytes -= packet.payload.len() as f64;
         sent.resent = Some(now);
-        self.resent += 1;
-        let bytes = packet.payload.len();
-        let stamp = self.stamp(now, bytes, downlink);
+        self.repair.spend(bytes);
+        let stamp = downlink.stamp(now, bytes, self.outgoing.content());
         self.send_retransmission(packet, entry.rewritten, stream, stamp, out);
         downlink.pacer.spend(now, bytes);
         if downlink.loses_with_room(now) {
-            let place = &mut self.second_retransmissions[usize::from(sequence) % SECOND_REPEATS];
-            *place = Some((sequence, now + SECOND_REPEAT_AFTER));
-            self.repeats_from.get_or_insert(now + SECOND_REPEAT_AFTER);
+            self.repair.repeat_later(now, sequence);
         }
         Ok(())
     }
@@ -96,15 +78,11 @@ impl DownTrack {
         downlink: &mut Downlink,
         out: &mut impl Outbox,
     ) {
-        let Some(stream) = self.rtx_stream() else {
+        let Some(stream) = self.outgoing.rtx_stream() else {
             return;
         };
-        let mut waiting = std::mem::take(&mut self.second_retransmissions);
-        for place in &mut waiting {
-            let Some((sequence, _)) = place.take_if(|(_, at)| *at <= now) else {
-                continue;
-            };
-            let entry = self.rewriter.sent(sequence).map(|sent| *sent);
+        while let Some(sequence) = self.repair.take_due_repeat(now) {
+            let entry = self.outgoing.rewriter.sent(sequence).map(|sent| *sent);
             let Some(entry) = entry.filter(|sent| !sent.rewritten.is_padding) else {
                 continue;
             };
@@ -112,37 +90,19 @@ impl DownTrack {
                 continue;
             };
             let bytes = packet.payload.len();
-            if self.resend_bytes - (bytes as f64) < RESEND_BURST_BYTES / 2.0 {
+            if !self.repair.affords_unasked(bytes) {
                 continue;
             }
-            self.resend_bytes -= bytes as f64;
-            self.resent += 1;
-            self.unasked += 1;
-            let stamp = self.stamp(now, bytes, downlink);
+            self.repair.spend_unasked(bytes);
+            let stamp = downlink.stamp(now, bytes, self.outgoing.content());
             self.send_retransmission(packet, entry.rewritten, stream, stamp, out);
             downlink.pacer.spend(now, bytes);
         }
-        self.repeats_from = waiting.iter().flatten().map(|(_, at)| *at).min();
-        self.second_retransmissions = waiting;
-    }
-
-    /// Whether lost packets are retransmitted under their own sequence number, as the same SRTP
-    /// packets.
-    pub(super) fn keeps_protected(&self) -> bool {
-        self.parameters.nack && self.parameters.rtx_ssrc.is_none()
-    }
-
-    fn rtx_stream(&self) -> Option<RtxStream> {
-        Some(RtxStream {
-            ssrc: self.parameters.rtx_ssrc?,
-            payload_type: self.parameters.rtx_payload_type?,
-        })
     }
 
     fn resend_interval(&self) -> Duration {
-        self.round_trip
-            .unwrap_or(RESEND_INTERVAL)
-            .max(RESEND_INTERVAL)
+        let round_trip = self.delivery.round_trip();
+        round_trip.unwrap_or_default().max(RESEND_INTERVAL)
     }
 
     fn resend_protected(
@@ -151,26 +111,24 @@ impl DownTrack {
         sequence: u16,
         out: &mut impl Outbox,
     ) -> Result<(), DropReason> {
-        let interval = self.resend_interval();
-        let place = self.resent_at[usize::from(sequence) % RESENT_REMEMBERED];
-        if place.is_some_and(|(number, at)| number == sequence && now < at + interval) {
+        if self
+            .repair
+            .was_resent(now, sequence, self.resend_interval())
+        {
             return Err(DropReason::ResentRecently);
         }
-        let own = self.first.zip(self.rewriter.full(sequence));
-        if own.is_none_or(|(first, number)| number < first) {
+        let number = self.outgoing.rewriter.full(sequence);
+        if !number.is_some_and(|number| self.repair.is_own(number)) {
             return Err(DropReason::NotCached);
         }
-        if self.resend_bytes <= 0.0 {
+        if !self.repair.affords_any() {
             return Err(DropReason::ResendLimit);
         }
-        let length = out
-            .rtp_again(self.transport, self.parameters.ssrc, sequence)
-            .ok_or(DropReason::NotCached)?;
-        self.resend_bytes -= length as f64;
-        self.resent += 1;
-        self.resent_at[usize::from(sequence) % RESENT_REMEMBERED] = Some((sequence, now));
-        if self.kind == MediaKind::Audio {
-            self.second_repeats[usize::from(sequence) % SECOND_REPEATS] = Some(sequence);
+        let length = self.repeat(sequence, out).ok_or(DropReason::NotCached)?;
+        self.repair.spend(length);
+        self.repair.note_resent(now, sequence);
+        if self.route.kind == MediaKind::Audio {
+            self.repair.repeat_with_next(sequence);
         }
         Ok(())
     }
@@ -179,16 +137,11 @@ impl DownTrack {
     /// retransmission is sent twice, the second time with the next packet, when the cause of the
     /// loss has passed.
     pub(super) fn repeat_once_more(&mut self, out: &mut impl Outbox) {
-        for sequence in std::mem::take(&mut self.second_repeats)
-            .into_iter()
-            .flatten()
-        {
-            if self.resend_bytes > 0.0
-                && let Some(length) = out.rtp_again(self.transport, self.parameters.ssrc, sequence)
+        for sequence in self.repair.take_repeats() {
+            if self.repair.affords_any()
+                && let Some(length) = self.repeat(sequence, out)
             {
-                self.resend_bytes -= length as f64;
-                self.resent += 1;
-                self.unasked += 1;
+                self.repair.spend_unasked(length);
             }
         }
     }
@@ -202,16 +155,19 @@ impl DownTrack {
         downlink: &mut Downlink,
         out: &mut impl Outbox,
     ) {
-        if let Some(sequence) = self.twice.take()
-            && let Some(length) = out.rtp_again(self.transport, self.parameters.ssrc, sequence)
+        let twice = self.outgoing.keeps_protected() && downlink.loses_with_room(now);
+        let next = twice.then_some(rewritten.sequence as u16);
+        if let Some(sequence) = self.repair.send_twice(next)
+            && let Some(length) = self.repeat(sequence, out)
         {
-            self.resent += 1;
-            self.unasked += 1;
+            self.repair.count_unasked();
             downlink.pacer.spend(now, length);
         }
-        if self.keeps_protected() && downlink.loses_with_room(now) {
-            self.twice = Some(rewritten.sequence as u16);
-        }
+    }
+
+    /// Sends the same SRTP packet again. Returns its length if it is still kept.
+    fn repeat(&self, sequence: u16, out: &mut impl Outbox) -> Option<usize> {
+        out.rtp_again(self.route.transport, self.outgoing.ssrc(), sequence)
     }
 
     fn send_retransmission(
@@ -222,64 +178,10 @@ impl DownTrack {
         stamp: Stamp,
         out: &mut impl Outbox,
     ) {
-        let mut buffer = CLEAR;
-        let header = RtpHeader {
-            marker: packet.marker || rewritten.ends_frame,
-            payload_type: stream.payload_type,
-            sequence: self.rewriter.next_rtx_sequence(),
-            timestamp: rewritten.timestamp,
-            ssrc: stream.ssrc,
-        };
-        let own = OwnHeader {
-            header,
-            with_mid: true,
-            stamp,
-        };
-        // Browsers of encrypted sessions identify this SSRC by the MID alone (docs/e2ee.md).
-        let mut end = self.write_header(own, packet.extensions, &mut buffer);
-        let original = (rewritten.sequence as u16).to_be_bytes();
-        buffer[end..end + ORIGINAL_SEQUENCE_BYTES].copy_from_slice(&original);
-        end += ORIGINAL_SEQUENCE_BYTES;
-        let replaced = write_descriptor(rewritten, packet, &mut buffer[end..]);
-        out.rtp(
-            self.transport,
-            &buffer[..end + replaced],
-            &packet.payload[replaced..],
-        );
-    }
-
-    /// Whether the down track can send padding that the subscriber reports on.
-    pub(crate) fn can_probe(&self) -> bool {
-        self.kind == MediaKind::Video && self.is_reported() && self.rtx_stream().is_some()
-    }
-
-    /// Sends one packet of padding over the retransmission stream. Returns its size in bytes.
-    pub(crate) fn send_padding(
-        &mut self,
-        now: Instant,
-        downlink: &mut Downlink,
-        out: &mut impl Outbox,
-    ) -> usize {
-        let Some(stream) = self.rtx_stream() else {
-            return 0;
-        };
-        let mut buffer = CLEAR;
-        let header = RtpHeader {
-            marker: false,
-            payload_type: stream.payload_type,
-            sequence: self.rewriter.next_rtx_sequence(),
-            timestamp: self.rewriter.last_timestamp(),
-            ssrc: stream.ssrc,
-        };
-        let own = OwnHeader {
-            header,
-            with_mid: true,
-            stamp: downlink.stamp(now, PADDING.len(), Content::Padding),
-        };
-        let end = self.write_header(own, &[], &mut buffer);
-        buffer[0] |= PADDING_BIT;
-        out.rtp(self.transport, &buffer[..end], &PADDING);
-        downlink.pacer.spend(now, PADDING.len());
-        PADDING.len()
+        let mut head = Head::empty();
+        self.outgoing
+            .write_retransmission(stream, packet, rewritten, stamp, &mut head);
+        let payload = &packet.payload[head.replaced..];
+        out.rtp(self.route.transport, head.bytes(), payload);
     }
 }

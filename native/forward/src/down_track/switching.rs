@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use sealroute_rtp::FullSequence;
 
+use super::selection::Held;
 use super::{Candidate, DownTrack, cached};
 use crate::congestion::downlink::Downlink;
 use crate::congestion::pacer::Pace;
@@ -16,13 +17,6 @@ const MAX_CATCH_UP: usize = 256;
 /// Senders interleave the packets of their encodings, so the rest of a frame arrives soon. A longer
 /// hold would save few more frames and delay the relief of a congested downlink.
 const HOLD: Duration = Duration::from_millis(25);
-
-/// A key frame to switch to once the current frame has ended.
-#[derive(Clone, Copy)]
-pub(super) struct Held {
-    first: Pending,
-    until: Instant,
-}
 
 /// What a flush has come to when a down track has started or holds a switch.
 #[derive(Clone, Copy)]
@@ -50,25 +44,25 @@ impl DownTrack {
     #[cold]
     pub(super) fn holds(&mut self, now: Instant, first: Pending, up_track: &UpTrack) -> bool {
         let is_of_it = |held: Held| held.first.encoding == first.encoding;
-        if self.held.is_some_and(is_of_it) {
+        if self.selection.held().is_some_and(is_of_it) {
             return true;
         }
-        if self.kind != MediaKind::Video || self.has_ended_frame(now, up_track) {
+        if self.route.kind != MediaKind::Video || self.has_ended_frame(now, up_track) {
             return false;
         }
         let until = now + HOLD;
-        self.held = Some(Held { first, until });
+        self.selection.hold(Held { first, until });
         true
     }
 
     /// Whether the newest frame of the current encoding has ended, or never will.
     fn has_ended_frame(&self, now: Instant, up_track: &UpTrack) -> bool {
-        let Some(encoding) = self.current else {
+        let Some(encoding) = self.selection.current() else {
             return true;
         };
         let last_packet = up_track.encodings[encoding].view().last_packet;
         let silent = last_packet.is_none_or(|at| now.saturating_duration_since(at) >= HOLD);
-        let newest = self.rewriter.newest();
+        let newest = self.outgoing.rewriter.newest();
         let newest = newest.and_then(|newest| cached(up_track, encoding, newest));
         silent || newest.is_none_or(|packet| packet.marker)
     }
@@ -96,8 +90,9 @@ impl DownTrack {
             return self.catch_up(now, missed, up_track, downlink, out);
         }
         let is_wanted = |held: &Held| target == Some(held.first.encoding);
-        let Some(Held { first, until }) = self.held.filter(is_wanted) else {
-            self.held = None;
+        let held = self.selection.held().filter(is_wanted);
+        let Some(Held { first, until }) = held else {
+            self.selection.release_hold();
             return (0, 0);
         };
         if now < until && !self.has_ended_frame(now, up_track) {
@@ -105,11 +100,11 @@ impl DownTrack {
         }
         if cached(up_track, first.encoding, first.sequence).is_none() {
             // Another key frame will be requested.
-            self.held = None;
+            self.selection.release_hold();
             return (0, 0);
         }
         self.restart();
-        self.waiting = None;
+        self.selection.clear_waiting();
         let from = first.sequence.0;
         let missed = Missed { first, from, later };
         self.catch_up(now, missed, up_track, downlink, out)

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::SessionRouter;
 use crate::congestion::allocator::{AllocationRequest, Hysteresis, allocate};
-use crate::down_track::DownTrack;
+use crate::down_track::{DownTrack, Fit};
 use crate::drop_reason::DropReason;
 use crate::encoding_layers::EncodingLayers;
 use crate::layer_filter::Level;
@@ -20,8 +20,6 @@ const HOLD: Duration = Duration::from_secs(1);
 /// While the path's own queue is this long, the receiver has frames to show until a key frame of a
 /// smaller encoding arrives.
 const STANDING: Duration = Duration::from_millis(150);
-/// The smallest layer pauses when it has not fitted for this long.
-const STARVED: Duration = Duration::from_millis(800);
 /// The minimum bitrate assumed for a layer.
 const LEAST_BPS: f64 = 30_000.0;
 /// The bitrate assumed for a frame size before it is measured: 0.6 Mbit/s for 640x360.
@@ -65,13 +63,13 @@ impl SessionRouter {
                 .down_track_ssrcs
                 .get(&(downlink.transport, queued.ssrc))
                 .and_then(|&down_track| self.down_tracks.get_mut(down_track))
-                .filter(|down_track| down_track.subscriber == queued.subscriber);
+                .filter(|down_track| down_track.route.subscriber == queued.subscriber);
             let Some(down_track) = down_track else {
                 // A packet of an ended subscription.
                 self.counters.drop_packet(DropReason::NoSubscriber);
                 continue;
             };
-            let up_track = &self.up_tracks[down_track.up_track];
+            let up_track = &self.up_tracks[down_track.route.up_track];
             match down_track.release(now, queued, up_track, downlink, out) {
                 Ok(()) => self.counters.rtp_forwarded += 1,
                 Err(reason) => self.counters.drop_packet(reason),
@@ -115,7 +113,8 @@ impl SessionRouter {
             self.downlinks.note(now, key);
             for request in &requests {
                 let down_track = &mut self.down_tracks[request.down_track];
-                let waits = down_track.current.is_none() && !down_track.lacks_room();
+                let selection = &down_track.selection;
+                let waits = selection.current().is_none() && !selection.lacks_room();
                 let granted = request
                     .layer_options
                     .get(request.granted.unwrap_or_default());
@@ -126,7 +125,7 @@ impl SessionRouter {
         }
         for &index in new {
             let down_track = &self.down_tracks[index];
-            let up_track = &mut self.up_tracks[down_track.up_track];
+            let up_track = &mut self.up_tracks[down_track.route.up_track];
             let target = down_track.target(now, up_track);
             up_track.want_key_frame(target);
         }
@@ -147,8 +146,9 @@ impl SessionRouter {
         let down_tracks = up_track.down_tracks.clone();
         for down_track in down_tracks {
             let down_track = &self.down_tracks[down_track];
-            if down_track.current.is_none() && down_track.forwarding {
-                self.begin(now, down_track.downlink, &[]);
+            let selection = &down_track.selection;
+            if selection.current().is_none() && selection.forwards() {
+                self.begin(now, down_track.route.downlink, &[]);
             }
         }
     }
@@ -160,9 +160,9 @@ impl SessionRouter {
         };
         for request in &requests {
             let down_track = &mut self.down_tracks[request.down_track];
-            let lacked_room = down_track.lacks_room();
+            let lacked_room = down_track.selection.lacks_room();
             if let Some(state) = apply(now, down_track, request, share) {
-                let subscriber = down_track.subscriber;
+                let subscriber = down_track.route.subscriber;
                 out.event(ForwardEvent::StreamStateChanged { subscriber, state });
             }
             let downlink = &mut self.downlinks[key];
@@ -171,7 +171,7 @@ impl SessionRouter {
                 // Packets of the old encoding would only queue up behind those in flight.
                 down_track.withdraw(downlink);
                 down_track.restart();
-            } else if down_track.lacks_room() && !lacked_room {
+            } else if down_track.selection.lacks_room() && !lacked_room {
                 down_track.withdraw(downlink);
             }
             down_track.settle(&mut self.counters);
@@ -191,14 +191,14 @@ impl SessionRouter {
         let mut requests = Vec::new();
         for &index in &downlink.down_tracks {
             let down_track = &self.down_tracks[index];
-            let up_track = &self.up_tracks[down_track.up_track];
-            if !down_track.forwarding || !up_track.forwarding {
+            let up_track = &self.up_tracks[down_track.route.up_track];
+            if !down_track.selection.forwards() || !up_track.forwarding {
                 continue;
             }
             if up_track.quiet {
                 continue;
             }
-            if down_track.kind == MediaKind::Audio {
+            if down_track.route.kind == MediaKind::Audio {
                 let bitrates = up_track.encodings.iter().map(|s| s.view().bitrate_bps);
                 audio_bps += bitrates.sum::<f64>();
                 continue;
@@ -220,11 +220,8 @@ impl SessionRouter {
         if downlink.prober.is_busy() {
             // Key frames are rare: the next one waits for the result of the probe.
             for request in &mut requests {
-                request.limit_to(
-                    request
-                        .current
-                        .filter(|_| self.down_tracks[request.down_track].current.is_some()),
-                );
+                let selection = &self.down_tracks[request.down_track].selection;
+                request.limit_to(request.current.filter(|_| selection.current().is_some()));
             }
         }
         let estimator = &downlink.estimator;
@@ -265,13 +262,14 @@ fn request_of(
         let of_it = |&(layer, _): &(Layer, f64)| EncodingIndex(layer.encoding) == encoding;
         options.iter().rposition(of_it)
     };
+    let selection = &down_track.selection;
     AllocationRequest {
         down_track: index,
         bitrates_bps: options.iter().map(|&(_, bps)| bps.max(LEAST_BPS)).collect(),
-        current: match down_track.allocation {
+        current: match selection.allocation() {
             Allocation::Paused => None,
             // It has not started, so it loses nothing by starting lower.
-            Allocation::UpTo(_) if down_track.current.is_none() => Some(0),
+            Allocation::UpTo(_) if selection.current().is_none() => Some(0),
             Allocation::UpTo(layer) => {
                 let same = options.iter().position(|&(option, _)| option == layer);
                 Some(
@@ -279,10 +277,10 @@ fn request_of(
                         .unwrap_or_default(),
                 )
             }
-            Allocation::Unlimited => Some(down_track.current.and_then(held).unwrap_or_default()),
+            Allocation::Unlimited => Some(selection.current().and_then(held).unwrap_or_default()),
         },
         layer_options: options.into_iter().map(|(layer, _)| layer).collect(),
-        weight: pixels(down_track.preferred),
+        weight: pixels(selection.preferred()),
         granted: None,
     }
 }
@@ -291,13 +289,12 @@ fn request_of(
 /// its layers: a lower frame rate is better than none. The other encodings are offered whole,
 /// because a smaller encoding is the layer below them; frame size precedes frame rate.
 fn layer_options_of(now: Instant, down_track: &DownTrack, up_track: &UpTrack) -> Vec<(Layer, f64)> {
+    let preferred = down_track.selection.preferred();
     let views = || {
         let views = up_track.encodings.iter().map(Encoding::view);
         (0_u8..).zip(views).filter(|(_, view)| view.is_live(now))
     };
-    let mut live: Vec<_> = views()
-        .filter(|(_, v)| allows(down_track.preferred, *v))
-        .collect();
+    let mut live: Vec<_> = views().filter(|(_, v)| allows(preferred, *v)).collect();
     if live.is_empty() {
         live.extend(views().min_by_key(|&(_, view)| rank(view)));
     }
@@ -309,7 +306,7 @@ fn layer_options_of(now: Instant, down_track: &DownTrack, up_track: &UpTrack) ->
             options.extend(lower_layer_options(
                 layers,
                 encoding,
-                layers.preferred(down_track.preferred, view.size),
+                layers.preferred(preferred, view.size),
             ));
         }
         options.push((Layer::whole(encoding), expected_bps(view)));
@@ -355,7 +352,7 @@ fn pixels(preferred: PreferredLayers) -> u32 {
 
 /// Whether the down track is on an encoding that exceeds its grant at every layer.
 fn leaves_for_less(down_track: &DownTrack, request: &AllocationRequest) -> bool {
-    let least = down_track.current.and_then(|current| {
+    let least = down_track.selection.current().and_then(|current| {
         let of_it = |option: &Layer| EncodingIndex(option.encoding) == current;
         request.layer_options.iter().position(of_it)
     });
@@ -369,40 +366,14 @@ fn apply(
     request: &AllocationRequest,
     share: Share,
 ) -> Option<StreamState> {
-    if request.bitrates_bps.is_empty() {
-        return None;
-    }
+    let smallest = *request.layer_options.first()?;
     let granted = request
         .granted
         .and_then(|option| request.layer_options.get(option));
-    match granted {
-        Some(&layer) => {
-            down_track.starved = None;
-            down_track.set_allocation(Some(layer));
-        }
-        None if !down_track.lacks_room() => {
-            let since = *down_track.starved.get_or_insert(now);
-            if now.saturating_duration_since(since) >= STARVED {
-                down_track.set_allocation(None);
-            } else {
-                down_track.set_allocation(Some(request.layer_options[0]));
-            }
-        }
-        None => {}
-    }
-    let lifted = share.spent_bps * LIFTED <= share.budget_bps;
-    let limited = share.limited && request.granted == Some(0) && share.spent_bps > share.budget_bps;
-    let state = match down_track.allocation {
-        Allocation::Paused => StreamState::Paused,
-        _ if down_track.starved.is_some() || limited => StreamState::Limited,
-        _ if down_track.stream_state == StreamState::Limited
-            && !lifted
-            && request.granted == Some(0) =>
-        {
-            StreamState::Limited
-        }
-        _ => StreamState::Ok,
+    let fit = Fit {
+        is_smallest: request.granted == Some(0),
+        exceeds: share.limited && share.spent_bps > share.budget_bps,
+        has_headroom: share.spent_bps * LIFTED <= share.budget_bps,
     };
-    let changed = std::mem::replace(&mut down_track.stream_state, state) != state;
-    changed.then_some(state)
+    down_track.apply_grant(now, granted.copied(), smallest, fit)
 }

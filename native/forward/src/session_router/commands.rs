@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{ForwardError, Route, SessionRouter, local};
-use crate::down_track::{DownTrack, DownTrackPlace};
+use crate::down_track::{DownTrack, Route as DownTrackRoute};
 use crate::drop_reason::DropReason;
 #[cfg(feature = "scripted-allocation")]
 use crate::layers::Layer;
@@ -195,17 +195,21 @@ impl SessionRouter {
                 rewriter.set_rtx_sequence(last.unwrap_or_default());
                 self.rtx_ssrcs.insert((transport, rtx_ssrc));
             }
-            let place = DownTrackPlace {
+            let fed_by = &self.up_tracks[up_track].parameters;
+            let route = DownTrackRoute {
                 subscriber,
+                publisher,
                 transport,
                 up_track,
                 downlink,
-                local,
+                kind: fed_by.kind,
+                is_local: local.is_some(),
             };
             let down_track = DownTrack::new(
-                place,
-                &self.up_tracks[up_track],
+                route,
+                local.unwrap_or_default(),
                 parameters.clone(),
+                fed_by.clock_rate_hz,
                 rewriter,
             );
             if down_track.is_reported() {
@@ -273,10 +277,8 @@ impl SessionRouter {
             .ok_or(ForwardError::UnknownHandle)?;
         for &key in keys {
             let down_track = &mut self.down_tracks[key];
-            if down_track.kind == kind && down_track.forwarding != forwarding {
-                down_track.forwarding = forwarding;
-                down_track.restart();
-                let up_track = &mut self.up_tracks[down_track.up_track];
+            if down_track.route.kind == kind && down_track.set_forwards(forwarding) {
+                let up_track = &mut self.up_tracks[down_track.route.up_track];
                 up_track.recheck_subscribed_layers();
                 if forwarding {
                     up_track.want_key_frame(None);
@@ -298,8 +300,8 @@ impl SessionRouter {
             .ok_or(ForwardError::UnknownHandle)?;
         for &key in keys {
             let down_track = &mut self.down_tracks[key];
-            down_track.preferred = preferred;
-            self.up_tracks[down_track.up_track].recheck_subscribed_layers();
+            down_track.selection.set_preferred(preferred);
+            self.up_tracks[down_track.route.up_track].recheck_subscribed_layers();
         }
         Ok(())
     }
@@ -328,7 +330,7 @@ impl SessionRouter {
         keys.into_iter()
             .flatten()
             .copied()
-            .find(|&key| self.down_tracks[key].parameters.mid == mid)
+            .find(|&key| self.down_tracks[key].outgoing.parameters().mid == mid)
             .ok_or(ForwardError::UnknownHandle)
     }
 
@@ -345,30 +347,32 @@ impl SessionRouter {
     }
 
     fn remove_down_track(&mut self, key: DownTrackKey) {
-        let Some(mut down_track) = self.down_tracks.remove(key) else {
+        let Some(DownTrack {
+            route, outgoing, ..
+        }) = self.down_tracks.remove(key)
+        else {
             return;
         };
-        let ssrc = (down_track.transport, down_track.parameters.ssrc);
+        let ssrc = (route.transport, outgoing.ssrc());
         self.down_track_ssrcs.remove(&ssrc);
-        if let Some(rtx_ssrc) = down_track.parameters.rtx_ssrc {
-            let rtx = (down_track.transport, rtx_ssrc);
+        if let Some(rtx_ssrc) = outgoing.parameters().rtx_ssrc {
+            let rtx = (route.transport, rtx_ssrc);
             self.rtx_ssrcs.remove(&rtx);
             self.parked_rtx
-                .insert(rtx, down_track.rewriter.rtx_sequence());
+                .insert(rtx, outgoing.rewriter().rtx_sequence());
         }
-        down_track.rewriter.forget();
-        self.parked.insert(ssrc, down_track.rewriter);
-        if let Some(downlink) = self.downlinks.get_mut(down_track.downlink) {
+        self.parked.insert(ssrc, outgoing.into_rewriter());
+        if let Some(downlink) = self.downlinks.get_mut(route.downlink) {
             downlink.down_tracks.retain(|&other| other != key);
         }
-        if let Some(up_track) = self.up_tracks.get_mut(down_track.up_track) {
+        if let Some(up_track) = self.up_tracks.get_mut(route.up_track) {
             up_track.down_tracks.retain(|&other| other != key);
             up_track.recheck_subscribed_layers();
         }
-        if let Some(keys) = self.subscribers.get_mut(&down_track.subscriber) {
+        if let Some(keys) = self.subscribers.get_mut(&route.subscriber) {
             keys.retain(|&other| other != key);
             if keys.is_empty() {
-                self.subscribers.remove(&down_track.subscriber);
+                self.subscribers.remove(&route.subscriber);
             }
         }
     }
@@ -388,8 +392,8 @@ impl SessionRouter {
         let down_tracks: Vec<_> = self
             .down_tracks
             .iter()
-            .filter(|(_, s)| s.transport == transport)
-            .map(|(k, _)| k)
+            .filter(|(_, down_track)| down_track.route.transport == transport)
+            .map(|(key, _)| key)
             .collect();
         for key in down_tracks {
             self.remove_down_track(key);

@@ -2,7 +2,7 @@
 //!
 //! There is no path to estimate, and nothing to repair. All that differs from a peer's transport is
 //! decided here: which parameters of an m-line remain, and when the reader is too far behind for
-//! video. A down track knows by `is_local` that others being louder is no reason to withhold audio.
+//! video. A down track knows by its route that others being louder is no reason to withhold audio.
 //!
 //! Only a session whose payloads may be read has local transports. `open_local` is the one way to
 //! [`ClearMedia`], without which the worker can open none.
@@ -70,14 +70,14 @@ impl SessionRouter {
         };
         for &key in &downlink.down_tracks {
             let down_track = &mut self.down_tracks[key];
-            if down_track.kind != MediaKind::Video {
+            if down_track.route.kind != MediaKind::Video {
                 continue;
             }
             if has_room {
                 down_track.allocate(Allocation::Unlimited);
-                let withheld = std::mem::take(&mut down_track.withheld);
+                let withheld = down_track.delivery.take_withheld();
                 if withheld > 0 {
-                    out.lost(transport, down_track.parameters.ssrc, withheld);
+                    out.lost(transport, down_track.outgoing.ssrc(), withheld);
                 }
             } else {
                 down_track.allocate(Allocation::Paused);

@@ -200,7 +200,7 @@ impl SessionRouter {
             // Sequence numbers continue without a gap after the mute.
             for &down_track in &up_track.down_tracks {
                 let down_track = &mut self.down_tracks[down_track];
-                if !down_track.is_local {
+                if !down_track.route.is_local {
                     down_track.restart();
                 }
             }
@@ -212,13 +212,14 @@ impl SessionRouter {
         let down_tracks = std::mem::take(&mut up_track.down_tracks);
         for &down_track in &down_tracks {
             let down_track = &mut self.down_tracks[down_track];
-            let downlink = &mut self.downlinks[down_track.downlink];
-            down_track.forward(now, up_track, downlink, &mut self.counters, out);
-            self.downlinks.note(now, down_track.downlink);
-            if down_track.wants_report {
+            let (downlink, transport) = (down_track.route.downlink, down_track.route.transport);
+            let path = &mut self.downlinks[downlink];
+            down_track.forward(now, up_track, path, &mut self.counters, out);
+            self.downlinks.note(now, downlink);
+            if down_track.delivery.wants_report() {
                 self.compound.clear();
                 if write_for_down_track(now, down_track, up_track, &mut self.compound) {
-                    out.rtcp(down_track.transport, &self.compound);
+                    out.rtcp(transport, &self.compound);
                 }
             }
         }

@@ -92,10 +92,10 @@ impl SessionRouter {
         for &key in &up_track.down_tracks {
             let down_track = &mut self.down_tracks[key];
             self.compound.clear();
-            if down_track.current == Some(route.encoding)
+            if down_track.selection.current() == Some(route.encoding)
                 && write_for_down_track(now, down_track, up_track, &mut self.compound)
             {
-                out.rtcp(down_track.transport, &self.compound);
+                out.rtcp(down_track.route.transport, &self.compound);
             }
         }
     }
@@ -112,11 +112,12 @@ impl SessionRouter {
             return;
         };
         let down_track = &mut self.down_tracks[key];
-        let up_track = &self.up_tracks[down_track.up_track];
+        let up_track = &self.up_tracks[down_track.route.up_track];
+        let key = down_track.route.downlink;
         let mut refused = false;
         for sequence in lost.take(MAX_NACKED) {
             self.counters.nacks_received += 1;
-            let downlink = &mut self.downlinks[down_track.downlink];
+            let downlink = &mut self.downlinks[key];
             match down_track.resend(now, sequence.0, up_track, downlink, out) {
                 Ok(()) => self.counters.rtx_sent += 1,
                 Err(reason) => {
@@ -125,8 +126,7 @@ impl SessionRouter {
                 }
             }
         }
-        let downlink = down_track.downlink;
-        self.downlinks.note(now, downlink);
+        self.downlinks.note(now, key);
         if refused {
             // Without the retransmission the decoder is stuck: only a key frame helps.
             self.handle_key_frame_request(now, transport, media_ssrc, out);
@@ -144,27 +144,28 @@ impl SessionRouter {
             return;
         };
         let down_track = &mut self.down_tracks[key];
-        if down_track.kind != MediaKind::Video || !down_track.forwarding {
+        let selection = &down_track.selection;
+        if down_track.route.kind != MediaKind::Video || !selection.forwards() {
             return;
         }
-        if down_track.lacks_room() {
+        if selection.lacks_room() {
             // Still frames have requests of their own, which cost the publisher less.
             return;
         }
-        let up_track = &mut self.up_tracks[down_track.up_track];
-        let needed = down_track
-            .current
+        let up_track = &mut self.up_tracks[down_track.route.up_track];
+        let needed = selection
+            .current()
             .or_else(|| down_track.target(now, up_track));
         if up_track.wants_key_frame(now, needed) {
             // It is already requested; asking again is free and changes nothing.
             return;
         }
-        if !down_track.budget.take(now) {
+        if !down_track.repair.may_request_key_frame(now) {
             self.counters.plis_refused += 1;
             return;
         }
         up_track.want_key_frame(needed);
-        let up_track = down_track.up_track;
+        let up_track = down_track.route.up_track;
         self.ask_publisher(now, up_track, out);
     }
 

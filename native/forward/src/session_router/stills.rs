@@ -21,10 +21,10 @@ impl SessionRouter {
             let Some(due) = down_track.still_due(now) else {
                 continue;
             };
-            if down_track.awaits_still(now) {
+            if down_track.selection.awaits_still(now) {
                 return self.request_still(now, index);
             }
-            let sends = self.up_tracks[down_track.up_track].forwarding;
+            let sends = self.up_tracks[down_track.route.up_track].forwarding;
             if sends && due <= now && turn.is_none_or(|(earliest, _)| due < earliest) {
                 turn = Some((due, index));
             }
@@ -39,7 +39,7 @@ impl SessionRouter {
 
     fn request_still(&mut self, now: Instant, index: DownTrackKey) {
         let down_track = &self.down_tracks[index];
-        let up_track = &mut self.up_tracks[down_track.up_track];
+        let up_track = &mut self.up_tracks[down_track.route.up_track];
         let target = down_track.target(now, up_track);
         up_track.want_still(now, target);
     }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::SessionRouter;
+use crate::down_track::Selection;
 use crate::outbox::{ForwardEvent, Outbox};
 use crate::registry::UpTrackKey;
 use crate::subscribed_layers::subscribed;
@@ -33,10 +34,10 @@ impl SessionRouter {
         let receivers = up_track
             .down_tracks
             .iter()
-            .map(|&down_track| &self.down_tracks[down_track]);
+            .map(|&down_track| &self.down_tracks[down_track].selection);
         let preferences = receivers
-            .filter(|down_track| down_track.forwarding)
-            .map(|s| s.preferred);
+            .filter(|selection| selection.forwards())
+            .map(Selection::preferred);
         let views = up_track.encodings.iter().map(Encoding::view);
         let changed = subscribed_layers.update(now, subscribed(&views, preferences));
         let live = (0..)

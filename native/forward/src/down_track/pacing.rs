@@ -1,17 +1,58 @@
-//! Packets queued in the pacer: release, expiry, withdrawal.
+//! Pacing: what is sent at once, what is queued, and what becomes of queued packets.
 
 use std::time::Instant;
 
+use super::stills::STILL_WAIT;
 use super::{DownTrack, cached};
 use crate::congestion::downlink::Downlink;
-use crate::congestion::pacer::Queued;
+use crate::congestion::pacer::{MAX_WAIT, Pace, Queued};
 use crate::counters::ForwardCounters;
 use crate::drop_reason::DropReason;
 use crate::outbox::Outbox;
+use crate::packet_cache::CachedPacket;
+use crate::parameters::MediaKind;
 use crate::rewriter::RewrittenHeader;
-use crate::up_track::UpTrack;
+use crate::up_track::{Pending, UpTrack};
 
 impl DownTrack {
+    #[inline]
+    pub(super) fn pace(
+        &self,
+        now: Instant,
+        pending: Pending,
+        rewritten: RewrittenHeader,
+        packet: CachedPacket<'_>,
+        downlink: &mut Downlink,
+    ) -> Pace {
+        let bytes = packet.payload.len();
+        if self.route.kind == MediaKind::Audio {
+            downlink.pacer.spend(now, bytes);
+            return Pace::Now;
+        }
+        let is_still = self.selection.lacks_room();
+        let (pacer, wait) = if is_still {
+            (&mut downlink.stills, STILL_WAIT)
+        } else {
+            (&mut downlink.pacer, MAX_WAIT)
+        };
+        let pace = pacer.take(now, bytes);
+        if pace == Pace::Later {
+            pacer.push(Queued {
+                subscriber: self.route.subscriber,
+                ssrc: self.outgoing.ssrc(),
+                encoding: pending.encoding,
+                sequence: pending.sequence,
+                rewritten,
+                bytes,
+                expires: now + wait,
+            });
+            downlink.wake_for_queue(now);
+        } else if is_still {
+            downlink.pacer.spend(now, bytes);
+        }
+        pace
+    }
+
     /// Sends a packet whose time has come.
     pub(crate) fn release(
         &mut self,
@@ -21,8 +62,8 @@ impl DownTrack {
         downlink: &mut Downlink,
         out: &mut impl Outbox,
     ) -> Result<(), DropReason> {
-        if !self.forwarding || !up_track.forwarding {
-            self.rewriter.forget_waiting(queued.rewritten);
+        if !self.selection.forwards() || !up_track.forwarding {
+            self.outgoing.rewriter.forget_waiting(queued.rewritten);
             return Err(DropReason::Paused);
         }
         let packet = cached(up_track, queued.encoding, queued.sequence);
@@ -30,12 +71,12 @@ impl DownTrack {
             self.fall_behind(now, queued.rewritten, downlink, out);
             return Err(DropReason::PacerLate);
         };
-        if self.repeats_from.is_some_and(|at| at <= now) {
+        if self.repair.has_due_repeats(now) {
             self.retransmit_once_more(now, up_track, downlink, out);
         }
-        let stamp = self.stamp(now, packet.payload.len(), downlink);
+        let stamp = downlink.stamp(now, packet.payload.len(), self.outgoing.content());
         self.send(packet, queued.rewritten, stamp, out);
-        self.rewriter.note_sent(queued.rewritten);
+        self.outgoing.rewriter.note_sent(queued.rewritten);
         Ok(())
     }
 
@@ -51,8 +92,8 @@ impl DownTrack {
         downlink: &mut Downlink,
         out: &mut impl Outbox,
     ) {
-        self.rewriter.forget_waiting(lost);
-        if self.rewriter.is_of_epoch(lost) {
+        self.outgoing.rewriter.forget_waiting(lost);
+        if self.outgoing.rewriter.is_of_epoch(lost) {
             self.give_up(downlink, false);
             self.restart();
         } else {
@@ -70,29 +111,29 @@ impl DownTrack {
     }
 
     fn give_up(&mut self, downlink: &mut Downlink, keeps_begun: bool) {
-        let of_this = |queued: &Queued| {
-            (queued.subscriber, queued.ssrc) == (self.subscriber, self.parameters.ssrc)
-        };
+        let own = (self.route.subscriber, self.outgoing.ssrc());
+        let (rewriter, delivery) = (&mut self.outgoing.rewriter, &mut self.delivery);
         let mut kept = None;
         downlink.retain(|queued| {
-            if !of_this(queued) {
+            if (queued.subscriber, queued.ssrc) != own {
                 return true;
             }
-            if keeps_begun && self.rewriter.has_begun(queued.rewritten) {
+            if keeps_begun && rewriter.has_begun(queued.rewritten) {
                 kept = kept.max(Some(queued.rewritten.sequence));
                 return true;
             }
-            self.rewriter.forget_waiting(queued.rewritten);
-            self.overtaken += 1;
+            rewriter.forget_waiting(queued.rewritten);
+            delivery.count_overtaken();
             false
         });
-        self.rewriter.take_back(kept);
+        rewriter.take_back(kept);
     }
 
     /// Moves pending counts into the counters.
+    #[inline]
     pub(crate) fn settle(&mut self, counters: &mut ForwardCounters) {
-        let overtaken = std::mem::take(&mut self.overtaken);
+        let overtaken = self.delivery.take_overtaken();
         counters.drop_packets(DropReason::PacerOvertaken, overtaken);
-        counters.repeated_unasked += std::mem::take(&mut self.unasked);
+        counters.repeated_unasked += self.repair.take_unasked();
     }
 }

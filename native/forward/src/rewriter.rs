@@ -72,10 +72,15 @@ pub(crate) struct RewrittenHeader {
 impl RewrittenHeader {
     /// Writes the descriptor of a VP8 payload with its ids shifted. Returns how many bytes of the
     /// payload it replaces: 0 if nothing changes.
+    #[inline]
     pub(crate) fn rewrite_vp8(self, packet: CachedPacket<'_>, out: &mut [u8]) -> usize {
         if self.picture_offset == 0 && self.tl0_offset == 0 {
             return 0;
         }
+        self.shift_ids(packet, out)
+    }
+
+    fn shift_ids(self, packet: CachedPacket<'_>, out: &mut [u8]) -> usize {
         let Some(descriptor) = packet.vp8 else {
             return 0;
         };

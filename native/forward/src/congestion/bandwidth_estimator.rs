@@ -77,6 +77,9 @@ pub(crate) struct BandwidthEstimator {
     loss: LossLimit,
     acknowledged: RateMeter,
     sent: RateMeter,
+    /// Until when sent bytes belong to the newest bucket of the meter: most packets need no
+    /// conversion of their time.
+    sent_bucket_end: Instant,
     /// The acknowledged bitrate when the queue last grew. Growth near it is slow.
     capacity_bps: Option<f64>,
     last_change: Option<Instant>,
@@ -97,6 +100,7 @@ impl BandwidthEstimator {
             loss: LossLimit::default(),
             acknowledged: RateMeter::default(),
             sent: RateMeter::default(),
+            sent_bucket_end: now,
             capacity_bps: None,
             last_change: None,
             last_reduction: None,
@@ -161,8 +165,20 @@ impl BandwidthEstimator {
     }
 
     /// Counts a sent packet.
+    #[inline]
     pub(crate) fn handle_sent(&mut self, now: Instant, bytes: usize) {
-        self.sent.add(self.micros(now), bytes);
+        if now < self.sent_bucket_end {
+            self.sent.add_to_newest(bytes);
+        } else {
+            self.handle_sent_in_new_bucket(now, bytes);
+        }
+    }
+
+    fn handle_sent_in_new_bucket(&mut self, now: Instant, bytes: usize) {
+        let at_us = self.micros(now);
+        self.sent.add(at_us, bytes);
+        let end_us = RateMeter::bucket_end_us(at_us);
+        self.sent_bucket_end = self.epoch + Duration::from_micros(end_us as u64);
     }
 
     /// Takes transport-wide feedback; `on_arrival` gets each acknowledged packet.

@@ -37,6 +37,19 @@ impl RateMeter {
         self.bytes[slot(bucket)] += bytes as u64;
     }
 
+    /// `add` for a time within the newest bucket.
+    #[inline]
+    pub(crate) fn add_to_newest(&mut self, bytes: usize) {
+        if let Some(newest) = self.newest {
+            self.bytes[slot(newest)] += bytes as u64;
+        }
+    }
+
+    /// When the bucket of this time ends.
+    pub(crate) fn bucket_end_us(at_us: i64) -> i64 {
+        (at_us.div_euclid(BUCKET_US) + 1) * BUCKET_US
+    }
+
     fn restart(&mut self, bucket: i64, bytes: usize) {
         self.bytes = [0; BUCKETS];
         self.bytes[slot(bucket)] = bytes as u64;
@@ -85,6 +98,23 @@ mod tests {
         assert!((900_000.0..1_100_000.0).contains(&bps), "{bps}");
         meter.add(60_000_000, 100);
         assert!(meter.bps().expect("measured") < 10_000.0);
+    }
+
+    #[test]
+    fn bytes_of_one_bucket_can_be_added_without_its_time() {
+        let (mut timed, mut untimed) = (RateMeter::default(), RateMeter::default());
+        let mut end_us = 0;
+        for step in 0..200 {
+            let at_us = step * 4_000;
+            timed.add(at_us, 500);
+            if at_us < end_us {
+                untimed.add_to_newest(500);
+            } else {
+                untimed.add(at_us, 500);
+                end_us = RateMeter::bucket_end_us(at_us);
+            }
+        }
+        assert_eq!(timed.bytes, untimed.bytes);
     }
 
     #[test]

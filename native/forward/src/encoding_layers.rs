@@ -1,6 +1,9 @@
 //! The spatial and temporal layers inside one encoding: the layer of each packet, and the bitrate
 //! of each layer.
 
+use std::time::Duration;
+
+use sealroute_rtp::DataRate;
 use sealroute_rtp::dependency_descriptor::{
     DependencyDescriptor, FrameDescriptor, Indication, Structure,
 };
@@ -116,11 +119,12 @@ impl EncodingLayers {
         self.counting.top = self.counting.top.max(level);
     }
 
-    /// Ends a measurement that lasted this many seconds.
-    pub(crate) fn measure(&mut self, seconds: f64) {
+    /// Ends a measurement that took this long.
+    pub(crate) fn measure(&mut self, elapsed: Duration) {
         if !self.layered {
             return;
         }
+        let seconds = elapsed.as_secs_f64();
         let mut counts = std::mem::take(&mut self.counting);
         for bits in counts.bits.as_flattened_mut() {
             *bits /= seconds;
@@ -137,16 +141,16 @@ impl EncodingLayers {
         measured.map_or(Level::default(), |counts| counts.top)
     }
 
-    /// Bits and pictures per second of all layers up to a level. `None` before the first
+    /// The bitrate and the pictures per second of all layers up to a level. `None` before the first
     /// measurement, or for a single layer.
-    pub(crate) fn up_to(&self, level: Level) -> Option<(f64, f32)> {
+    pub(crate) fn up_to(&self, level: Level) -> Option<(DataRate, f32)> {
         let counts = self.measured.as_ref().filter(|_| self.layered)?;
         let spatial = usize::from(level.spatial).min(SPATIAL_LAYERS - 1);
         let temporal = usize::from(level.temporal).min(TEMPORAL_LAYERS - 1);
         let sizes = &counts.bits[..=spatial];
         let bits = sizes.iter().flat_map(|size| &size[..=temporal]).sum();
         let pictures = counts.pictures[..=temporal].iter().sum();
-        Some((bits, pictures))
+        Some((DataRate::from_bps(bits), pictures))
     }
 
     /// The largest frame size in the structure.
@@ -202,7 +206,7 @@ impl EncodingLayers {
 
 #[cfg(test)]
 mod tests {
-    use super::EncodingLayers;
+    use super::{DataRate, Duration, EncodingLayers};
     use crate::layer_filter::{LayerMark, Level};
     use crate::parameters::PreferredLayers;
 
@@ -225,7 +229,7 @@ mod tests {
                 layers.count(mark.level, bytes, spatial + 1 == sizes);
             }
         }
-        layers.measure(1.0);
+        layers.measure(Duration::from_secs(1));
         layers
     }
 
@@ -272,16 +276,25 @@ mod tests {
         let mut layers = EncodingLayers::default();
         assert_eq!(layers.mark(LayerMark::default(), None), (None, None));
         layers.count(Level::default(), 1_000, true);
-        layers.measure(1.0);
+        layers.measure(Duration::from_secs(1));
         assert_eq!(layers.up_to(Level::TOP), None);
     }
 
     #[test]
     fn rates_add_up_from_the_lowest_layer_on() {
         let layers = second(1);
-        assert_eq!(layers.up_to(level(0, 0)), Some((64_000.0, 8.0)));
-        assert_eq!(layers.up_to(level(0, 1)), Some((128_000.0, 16.0)));
-        assert_eq!(layers.up_to(Level::TOP), Some((256_000.0, 32.0)));
+        assert_eq!(
+            layers.up_to(level(0, 0)),
+            Some((DataRate::from_kbps(64.0), 8.0))
+        );
+        assert_eq!(
+            layers.up_to(level(0, 1)),
+            Some((DataRate::from_kbps(128.0), 16.0))
+        );
+        assert_eq!(
+            layers.up_to(Level::TOP),
+            Some((DataRate::from_kbps(256.0), 32.0))
+        );
     }
 
     #[test]

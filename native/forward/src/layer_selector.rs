@@ -12,6 +12,8 @@
 
 use std::time::{Duration, Instant};
 
+use sealroute_rtp::DataRate;
+
 use crate::layers::Allocation;
 use crate::parameters::PreferredLayers;
 use crate::up_track::EncodingIndex;
@@ -23,7 +25,7 @@ pub(crate) const SILENCE: Duration = Duration::from_millis(500);
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct EncodingView {
     pub(crate) last_packet: Option<Instant>,
-    pub(crate) bitrate_bps: f64,
+    pub(crate) bitrate: DataRate,
     pub(crate) size: Option<(u16, u16)>,
     /// Frame size of the lowest spatial layer, if there are several.
     pub(crate) smallest: Option<(u16, u16)>,
@@ -76,7 +78,7 @@ pub(crate) fn rank(view: EncodingView) -> (u32, u64) {
     let pixels = view
         .size
         .map_or(0, |(width, height)| u32::from(width) * u32::from(height));
-    (pixels, view.bitrate_bps as u64)
+    (pixels, view.bitrate.whole_bps())
 }
 
 /// The smallest frame size that the encoding offers must fit.

@@ -180,7 +180,7 @@ impl EncodingSnapshot {
             active: encoding.active,
             subscribed,
             packets: encoding.reception.received(),
-            bitrate_bps: view.bitrate_bps as u64,
+            bitrate_bps: view.bitrate.whole_bps(),
             size: view.size,
             frame_rate: view.frame_rate,
             layers: (top.spatial, top.temporal),

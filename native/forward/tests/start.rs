@@ -88,7 +88,7 @@ fn a_silent_subscriber_is_sent_no_more_than_the_start_estimate() {
     room.run(Duration::from_secs(8));
     let now = room.session.now;
     let bps = room.viewers[0].bps(now, Duration::from_secs(5));
-    let start_bps = ForwardSettings::default().start_downlink_bps;
+    let start_bps = ForwardSettings::default().start_downlink.bps();
     assert!(bps < start_bps, "{bps} {}", room.trace(0));
 }
 

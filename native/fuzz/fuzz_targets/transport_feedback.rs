@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sealroute_rtp::{TransportFeedback, remb_bps};
+use sealroute_rtp::{TransportFeedback, remb_rate};
 
 fuzz_target!(|body: &[u8]| {
-    let _ = remb_bps(body);
+    let _ = remb_rate(body);
     let Some(feedback) = TransportFeedback::parse(body) else {
         return;
     };

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bits;
+mod data_rate;
 pub mod dependency_descriptor;
 pub mod descriptor;
 pub mod layers_allocation;
@@ -12,6 +13,7 @@ mod sequence;
 pub mod tap_record;
 mod transport_feedback;
 
+pub use data_rate::DataRate;
 pub use packet::{HeaderExtensions, MAX_PACKET_BYTES, PacketError, RtpHeader, RtpPacket, is_rtcp};
 pub use sequence::{FullSequence, Sequence, SequenceUnwrapper};
-pub use transport_feedback::{PacketStatus, TransportFeedback, remb_bps};
+pub use transport_feedback::{PacketStatus, TransportFeedback, remb_rate};

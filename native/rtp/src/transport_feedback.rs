@@ -1,5 +1,7 @@
 //! Transport-wide feedback, and REMB's bitrate limit.
 
+use crate::DataRate;
+
 /// More packets than a transport sends within any feedback interval; bounds the work on one packet.
 const MAX_STATUSES: u16 = 4_096;
 const FIXED_BYTES: usize = 8;
@@ -128,17 +130,18 @@ impl Iterator for TransportFeedback<'_> {
 }
 
 /// The limit in a REMB body after the two SSRCs (draft-alvestrand-rmcat-remb-03 section 2.2).
-pub fn remb_bps(body: &[u8]) -> Option<f64> {
+pub fn remb_rate(body: &[u8]) -> Option<DataRate> {
     let &[b'R', b'E', b'M', b'B', _, first, second, third, ..] = body else {
         return None;
     };
     let mantissa = u32::from(first & 3) << 16 | u32::from(second) << 8 | u32::from(third);
-    Some(f64::from(mantissa) * 2_f64.powi(i32::from(first >> 2)))
+    let bps = f64::from(mantissa) * 2_f64.powi(i32::from(first >> 2));
+    Some(DataRate::from_bps(bps))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{PacketStatus, TransportFeedback, remb_bps};
+    use super::{DataRate, PacketStatus, TransportFeedback, remb_rate};
 
     fn statuses(body: &[u8]) -> Vec<(u16, Option<i64>)> {
         TransportFeedback::parse(body)
@@ -198,7 +201,8 @@ mod tests {
     #[test]
     fn remb_is_mantissa_times_a_power_of_two() {
         let body = [b'R', b'E', b'M', b'B', 1, 4 << 2 | 1, 0x86, 0xA0];
-        assert_eq!(remb_bps(&body), Some(f64::from(0x1_86A0) * 16.0));
-        assert_eq!(remb_bps(b"REMB"), None);
+        let rate = DataRate::from_bps(f64::from(0x1_86A0) * 16.0);
+        assert_eq!(remb_rate(&body), Some(rate));
+        assert_eq!(remb_rate(b"REMB"), None);
     }
 }

@@ -1,5 +1,7 @@
 //! Allocates a downlink's bandwidth among its video tracks. Pure.
 
+use sealroute_rtp::DataRate;
+
 use crate::layers::Layer;
 use crate::registry::DownTrackKey;
 
@@ -9,7 +11,7 @@ pub(crate) struct AllocationRequest {
     /// Its key; opaque to the allocator.
     pub(crate) down_track: DownTrackKey,
     /// Bitrates of the layer options, ascending.
-    pub(crate) bitrates_bps: Vec<f64>,
+    pub(crate) bitrates: Vec<DataRate>,
     /// The layer of each bitrate; opaque to the allocator.
     pub(crate) layer_options: Vec<Layer>,
     /// The option in use; None: paused.
@@ -23,8 +25,8 @@ pub(crate) struct AllocationRequest {
 impl AllocationRequest {
     /// Removes the options above this one.
     pub(crate) fn limit_to(&mut self, layer: Option<usize>) {
-        let count = layer.map_or(self.bitrates_bps.len(), |layer| layer + 1);
-        self.bitrates_bps.truncate(count);
+        let count = layer.map_or(self.bitrates.len(), |layer| layer + 1);
+        self.bitrates.truncate(count);
         self.layer_options.truncate(count);
     }
 }
@@ -47,13 +49,13 @@ const RAISE_HEADROOM: f64 = 1.15;
 /// Paused video must fit with this headroom: video that flaps is worse than none.
 const RESUME_HEADROOM: f64 = 1.35;
 
-/// Allocates `budget_bps` (audio already subtracted): the smallest layer for everyone first, then
+/// Allocates `budget` (audio already subtracted): the smallest layer for everyone first, then
 /// one more layer for each in turn. Returns the cost of the granted layers.
 pub(crate) fn allocate(
-    budget_bps: f64,
+    budget: DataRate,
     requests: &mut [AllocationRequest],
     hysteresis: Hysteresis,
-) -> f64 {
+) -> DataRate {
     // Active video keeps its layer before paused video resumes; larger frames first.
     requests.sort_by_key(|request| {
         let paused = request.current.is_none() && !hysteresis.keep_all;
@@ -63,32 +65,29 @@ pub(crate) fn allocate(
             request.down_track,
         )
     });
-    let mut spent = 0.0;
+    let mut spent = DataRate::ZERO;
     for request in requests.iter_mut() {
         request.granted = None;
-        let Some(&cost) = request.bitrates_bps.first() else {
+        let Some(&cost) = request.bitrates.first() else {
             continue;
         };
-        if hysteresis.keep_all || fits(request, 0, spent + cost, budget_bps, hysteresis) {
+        if hysteresis.keep_all || fits(request, 0, spent + cost, budget, hysteresis) {
             request.granted = Some(0);
             spent += cost;
         }
     }
-    let highest = requests
-        .iter()
-        .map(|request| request.bitrates_bps.len())
-        .max();
+    let highest = requests.iter().map(|request| request.bitrates.len()).max();
     for layer in 1..highest.unwrap_or_default() {
         for request in requests.iter_mut() {
-            let (Some(&cost), true) = (request.bitrates_bps.get(layer), request.granted.is_some())
+            let (Some(&cost), true) = (request.bitrates.get(layer), request.granted.is_some())
             else {
                 continue;
             };
             let below = request
                 .granted
-                .map_or(0.0, |granted| request.bitrates_bps[granted]);
+                .map_or(DataRate::ZERO, |granted| request.bitrates[granted]);
             let total = spent - below + cost;
-            if fits(request, layer, total, budget_bps, hysteresis) {
+            if fits(request, layer, total, budget, hysteresis) {
                 request.granted = Some(layer);
                 spent = total;
             }
@@ -100,8 +99,8 @@ pub(crate) fn allocate(
 fn fits(
     request: &AllocationRequest,
     layer: usize,
-    total: f64,
-    budget: f64,
+    total: DataRate,
+    budget: DataRate,
     hysteresis: Hysteresis,
 ) -> bool {
     match request.current {
@@ -115,7 +114,7 @@ fn fits(
 
 #[cfg(test)]
 mod tests {
-    use super::{AllocationRequest, Hysteresis, allocate};
+    use super::{AllocationRequest, DataRate, Hysteresis, allocate};
     use crate::registry::{DownTrackKey, Key};
 
     const STEADY: Hysteresis = Hysteresis {
@@ -126,7 +125,7 @@ mod tests {
     fn request(down_track: usize, current: Option<usize>) -> AllocationRequest {
         AllocationRequest {
             down_track: DownTrackKey::of(down_track),
-            bitrates_bps: vec![150e3, 500e3, 2e6],
+            bitrates: [150.0, 500.0, 2_000.0].map(DataRate::from_kbps).to_vec(),
             layer_options: Vec::new(),
             current,
             weight: 1,
@@ -135,11 +134,11 @@ mod tests {
     }
 
     fn granted(
-        budget: f64,
+        budget_bps: f64,
         mut requests: Vec<AllocationRequest>,
         hysteresis: Hysteresis,
     ) -> Vec<Option<usize>> {
-        allocate(budget, &mut requests, hysteresis);
+        allocate(DataRate::from_bps(budget_bps), &mut requests, hysteresis);
         requests.sort_by_key(|request| request.down_track);
         requests.iter().map(|request| request.granted).collect()
     }
@@ -196,7 +195,7 @@ mod tests {
 
     #[test]
     fn no_allocation_costs_more_than_there_is() {
-        for budget in (0..400).map(|step| f64::from(step) * 10e3) {
+        for budget in (0..400).map(|step| DataRate::from_kbps(f64::from(step) * 10.0)) {
             for current in [None, Some(0), Some(1), Some(2)] {
                 let mut requests: Vec<_> = (0..4)
                     .map(|down_track| request(down_track, current))

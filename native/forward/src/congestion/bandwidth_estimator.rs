@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use sealroute_rtp::PacketStatus;
+use sealroute_rtp::{DataRate, PacketStatus};
 
 use super::loss_limit::{LossLimit, Verdict};
 use super::rate_meter::RateMeter;
@@ -14,7 +14,7 @@ use super::sent_packets::{PacketOutcome, SentPacket, SentPackets};
 use super::trendline_estimator::{TrendlineEstimator, Usage};
 
 /// Enough for audio alone.
-const MIN_BPS: f64 = 20_000.0;
+const MIN_RATE: DataRate = DataRate::from_kbps(20.0);
 /// Below the acknowledged bitrate, so that the queue drains.
 const DECREASE: f64 = 0.85;
 /// A queue no longer than this is a key frame in transit.
@@ -22,11 +22,12 @@ const TOLERATED: Duration = Duration::from_millis(60);
 const REDUCTION_INTERVAL: Duration = Duration::from_millis(200);
 const GROWTH_PER_SECOND: f64 = 1.08;
 /// As if one packet more were sent each response time.
-const ADDITIVE_BPS_PER_SECOND: f64 = 40_000.0;
+const ADDITIVE_PER_SECOND: DataRate = DataRate::from_kbps(40.0);
 /// The acknowledged bitrate confirms an estimate only from this share on.
 const USED_SHARE: f64 = 0.65;
 /// The estimate grows to at most this multiple of the acknowledged bitrate.
 const MAX_AHEAD: f64 = 1.5;
+const AHEAD_AT_LEAST: DataRate = DataRate::from_kbps(10.0);
 /// Longer queues are drained by sending less than the path carries.
 const QUEUE_TARGET: Duration = Duration::from_millis(150);
 /// The time in which the queue should drain.
@@ -68,8 +69,8 @@ impl Cause {
 /// The bandwidth estimate of one downlink.
 #[derive(Debug)]
 pub(crate) struct BandwidthEstimator {
-    max_bps: f64,
-    estimate_bps: f64,
+    max: DataRate,
+    estimate: DataRate,
     cause: Cause,
     limited: bool,
     epoch: Instant,
@@ -81,7 +82,7 @@ pub(crate) struct BandwidthEstimator {
     /// conversion of their time.
     sent_bucket_end: Instant,
     /// The acknowledged bitrate when the queue last grew. Growth near it is slow.
-    capacity_bps: Option<f64>,
+    capacity: Option<DataRate>,
     last_change: Option<Instant>,
     last_reduction: Option<Instant>,
     last_feedback: Option<Instant>,
@@ -89,10 +90,10 @@ pub(crate) struct BandwidthEstimator {
 
 impl BandwidthEstimator {
     /// `start_bps`: the estimate before any feedback.
-    pub(crate) fn new(now: Instant, start_bps: f64, max_bps: f64) -> Self {
+    pub(crate) fn new(now: Instant, start: DataRate, max: DataRate) -> Self {
         Self {
-            max_bps,
-            estimate_bps: start_bps.min(max_bps),
+            max,
+            estimate: start.min(max),
             cause: Cause::Start,
             limited: false,
             epoch: now,
@@ -101,15 +102,15 @@ impl BandwidthEstimator {
             acknowledged: RateMeter::default(),
             sent: RateMeter::default(),
             sent_bucket_end: now,
-            capacity_bps: None,
+            capacity: None,
             last_change: None,
             last_reduction: None,
             last_feedback: None,
         }
     }
 
-    pub(crate) fn estimate_bps(&self) -> f64 {
-        self.estimate_bps
+    pub(crate) fn estimate(&self) -> DataRate {
+        self.estimate
     }
 
     pub(crate) fn cause(&self) -> Cause {
@@ -134,8 +135,8 @@ impl BandwidthEstimator {
         self.trend.queueing()
     }
 
-    pub(crate) fn sent_bps(&self) -> Option<f64> {
-        self.sent.bps()
+    pub(crate) fn sent(&self) -> Option<DataRate> {
+        self.sent.rate()
     }
 
     /// Whether the peer sends feedback for an estimate.
@@ -154,14 +155,14 @@ impl BandwidthEstimator {
     }
 
     /// The bitrate that may be sent: less than the estimate while the path's queue is long.
-    pub(crate) fn budget_bps(&self) -> f64 {
+    pub(crate) fn budget(&self) -> DataRate {
         let queueing = self.trend.queueing();
         if !self.limited || queueing < QUEUE_TARGET {
-            return self.estimate_bps;
+            return self.estimate;
         }
-        let acknowledged_bps = self.acknowledged.bps().unwrap_or(self.estimate_bps);
+        let acknowledged = self.acknowledged.rate().unwrap_or(self.estimate);
         let share = (1.0 - queueing.as_secs_f64() / DRAIN_SECONDS).max(MIN_DRAIN_SHARE);
-        self.estimate_bps.min(acknowledged_bps * share)
+        self.estimate.min(acknowledged * share)
     }
 
     /// Counts a sent packet.
@@ -212,82 +213,82 @@ impl BandwidthEstimator {
 
     fn update(&mut self, now: Instant) {
         let verdict = self.loss.judge(self.micros(now));
-        let Some(acknowledged_bps) = self.acknowledged.bps() else {
+        let Some(acknowledged) = self.acknowledged.rate() else {
             return;
         };
         let recent = |at: Instant| now.saturating_duration_since(at) < REDUCTION_INTERVAL;
         match self.trend.usage() {
             Usage::Over if self.last_reduction.is_some_and(recent) => {}
             Usage::Over if self.trend.queueing() > TOLERATED => {
-                let carried = self.acknowledged.recent_bps();
-                self.capacity_bps = Some(carried);
+                let carried = self.acknowledged.recent_rate();
+                self.capacity = Some(carried);
                 self.reduce(now, carried * DECREASE, Cause::Delay);
             }
             Usage::Over => {}
-            _ if verdict == Verdict::Reduce => self.reduce(now, acknowledged_bps, Cause::Loss),
-            Usage::Normal if self.loss.may_grow() => self.grow(now, acknowledged_bps),
+            _ if verdict == Verdict::Reduce => self.reduce(now, acknowledged, Cause::Loss),
+            Usage::Normal if self.loss.may_grow() => self.grow(now, acknowledged),
             Usage::Normal | Usage::Under => {}
         }
         self.last_change = Some(now);
     }
 
-    fn reduce(&mut self, now: Instant, to_bps: f64, cause: Cause) {
+    fn reduce(&mut self, now: Instant, to: DataRate, cause: Cause) {
         self.last_reduction = Some(now);
         self.limited = true;
-        if to_bps < self.estimate_bps {
-            self.set(to_bps, cause);
+        if to < self.estimate {
+            self.set(to, cause);
         }
     }
 
-    fn grow(&mut self, now: Instant, acknowledged_bps: f64) {
+    fn grow(&mut self, now: Instant, acknowledged: DataRate) {
         let passed = self
             .last_change
             .map_or(0.0, |at| now.saturating_duration_since(at).as_secs_f64())
             .min(1.0);
-        if acknowledged_bps < self.estimate_bps * USED_SHARE {
+        if acknowledged < self.estimate * USED_SHARE {
             return;
         }
         let near = self
-            .capacity_bps
-            .is_some_and(|capacity| (acknowledged_bps / capacity - 1.0).abs() < 0.15);
+            .capacity
+            .is_some_and(|capacity| (acknowledged / capacity - 1.0).abs() < 0.15);
         let grown = if near {
-            self.estimate_bps + ADDITIVE_BPS_PER_SECOND * passed
+            self.estimate + ADDITIVE_PER_SECOND * passed
         } else {
-            self.estimate_bps * GROWTH_PER_SECOND.powf(passed)
+            self.estimate * GROWTH_PER_SECOND.powf(passed)
         };
-        let target = grown.min(acknowledged_bps * MAX_AHEAD + 10_000.0);
-        if target > self.estimate_bps {
+        let target = grown.min(acknowledged * MAX_AHEAD + AHEAD_AT_LEAST);
+        if target > self.estimate {
             self.set(target, Cause::Growth);
         }
     }
 
     /// A probe showed that this bitrate passes. The start value is only a guess: a probe below it
     /// has found the limit of the path.
-    pub(crate) fn handle_probe(&mut self, now: Instant, bps: f64) {
-        if bps > self.estimate_bps {
-            self.capacity_bps = None;
-            self.set(bps, Cause::Probe);
+    pub(crate) fn handle_probe(&mut self, now: Instant, rate: DataRate) {
+        if rate > self.estimate {
+            self.capacity = None;
+            self.set(rate, Cause::Probe);
         } else if self.cause == Cause::Start {
-            self.capacity_bps = Some(bps);
-            self.reduce(now, bps, Cause::Probe);
+            self.capacity = Some(rate);
+            self.reduce(now, rate, Cause::Probe);
         }
     }
 
     /// Takes the estimate of a receiver without transport-wide feedback. Receivers report at most a
     /// multiple of what they get, so only a figure below the sent bitrate is a limit.
-    pub(crate) fn handle_remb(&mut self, now: Instant, bps: f64) {
-        if !bps.is_finite() {
+    pub(crate) fn handle_remb(&mut self, now: Instant, rate: DataRate) {
+        if !rate.is_finite() {
             return;
         }
         self.last_feedback = Some(now);
-        let sent = self.sent.bps().unwrap_or_default();
-        if bps < sent * REMB_LIMIT {
-            self.reduce(now, bps, Cause::Remb);
+        let sent = self.sent.rate().unwrap_or_default();
+        if rate < sent * REMB_LIMIT {
+            self.reduce(now, rate, Cause::Remb);
             return;
         }
-        let grown = self.estimate_bps * GROWTH_PER_SECOND.powf(self.passed(now));
+        let grown = self.estimate * GROWTH_PER_SECOND.powf(self.passed(now));
         self.last_change = Some(now);
-        self.set(bps.max(grown), Cause::Remb);
+        self.set(rate.max(grown), Cause::Remb);
     }
 
     /// The last resort: the loss (0 to 1) in receiver reports, about once a second.
@@ -300,11 +301,11 @@ impl BandwidthEstimator {
             return;
         }
         if lost > LOSS_OF_REPORTS {
-            let sent = self.sent.bps().unwrap_or(self.estimate_bps);
-            let from = self.estimate_bps.min(sent.max(MIN_BPS));
+            let sent = self.sent.rate().unwrap_or(self.estimate);
+            let from = self.estimate.min(sent.max(MIN_RATE));
             self.reduce(now, from * (1.0 - 0.5 * lost), Cause::Reports);
         } else if self.limited {
-            let grown = self.estimate_bps * GROWTH_PER_SECOND.powf(self.passed(now));
+            let grown = self.estimate * GROWTH_PER_SECOND.powf(self.passed(now));
             self.set(grown, Cause::Reports);
         }
         self.last_change = Some(now);
@@ -316,8 +317,8 @@ impl BandwidthEstimator {
             .min(1.0)
     }
 
-    fn set(&mut self, bps: f64, cause: Cause) {
-        self.estimate_bps = bps.clamp(MIN_BPS.min(self.max_bps), self.max_bps);
+    fn set(&mut self, rate: DataRate, cause: Cause) {
+        self.estimate = rate.max(MIN_RATE).min(self.max);
         self.cause = cause;
     }
 

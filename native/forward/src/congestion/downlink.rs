@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sealroute_rtp::{TransportFeedback, remb_bps};
+use sealroute_rtp::{DataRate, TransportFeedback, remb_rate};
 
 use super::OVERHEAD_BYTES;
 use super::bandwidth_estimator::{BandwidthEstimator, Cause};
@@ -30,7 +30,7 @@ const LOSSY: f64 = 0.05;
 /// And this long after: repetition makes the loss look smaller.
 const LOSSY_FOR: Duration = Duration::from_secs(10);
 /// Below this, the audio itself could fill the path.
-const ROOM_FOR_REPEATS_BPS: f64 = 250_000.0;
+const ROOM_FOR_REPEATS: DataRate = DataRate::from_kbps(250.0);
 /// abs-send-time counts 64 s in 24 bits.
 const SEND_TIME_UNITS_PER_SECOND: f64 = 262_144.0;
 
@@ -86,8 +86,8 @@ pub(crate) struct Downlink {
     /// Keys of the down tracks that send over it.
     pub(crate) down_tracks: Vec<DownTrackKey>,
     next_release: Option<Instant>,
-    pub(crate) wanted_bps: f64,
-    pub(crate) granted_bps: f64,
+    pub(crate) wanted: DataRate,
+    pub(crate) granted: DataRate,
 }
 
 impl Downlink {
@@ -111,8 +111,8 @@ impl Downlink {
             listed: false,
             down_tracks: Vec::new(),
             next_release: None,
-            wanted_bps: 0.0,
-            granted_bps: 0.0,
+            wanted: DataRate::ZERO,
+            granted: DataRate::ZERO,
         }
     }
 
@@ -156,15 +156,15 @@ impl Downlink {
                 }
             });
         self.note_loss(now, self.estimator.loss_share());
-        if let Some(bps) = self.prober.poll_result(now, self.estimator.random_loss()) {
-            self.estimator.handle_probe(now, bps);
+        if let Some(rate) = self.prober.poll_result(now, self.estimator.random_loss()) {
+            self.estimator.handle_probe(now, rate);
         }
         self.set_pace();
     }
 
     pub(crate) fn handle_remb(&mut self, now: Instant, body: &[u8]) {
-        if let Some(bps) = remb_bps(body) {
-            self.estimator.handle_remb(now, bps);
+        if let Some(rate) = remb_rate(body) {
+            self.estimator.handle_remb(now, rate);
             self.set_pace();
         }
     }
@@ -201,7 +201,7 @@ impl Downlink {
 
     /// Whether the path loses many packets although it has bandwidth to spare.
     pub(crate) fn loses_with_room(&self, now: Instant) -> bool {
-        let roomy = self.estimator.estimate_bps() >= ROOM_FOR_REPEATS_BPS;
+        let roomy = self.estimator.estimate() >= ROOM_FOR_REPEATS;
         roomy && self.lossy_until.is_some_and(|until| now < until)
     }
 
@@ -217,23 +217,22 @@ impl Downlink {
     /// Call after a change of any value that it uses.
     pub(crate) fn set_pace(&mut self) {
         let estimator = &self.estimator;
-        let estimate = estimator.estimate_bps();
+        let estimate = estimator.estimate();
         // Without a known limit, only bursts are spread. Before any feedback, they are spread over
         // the time that the granted bitrate takes.
-        let rate_bps = match estimator.cause() {
+        let rate = match estimator.cause() {
             _ if estimator.is_limited() => estimate * PACE,
-            Cause::Start => estimate.max(self.granted_bps) * PACE,
-            _ => estimate.max(self.wanted_bps) * PACE_OF_AN_AMPLE_PATH,
+            Cause::Start => estimate.max(self.granted) * PACE,
+            _ => estimate.max(self.wanted) * PACE_OF_AN_AMPLE_PATH,
         };
-        let paced = self.is_bounded() && (estimator.is_limited() || self.wanted_bps > 0.0);
-        self.pacer.set_rate(paced.then_some(rate_bps));
+        let paced = self.is_bounded() && (estimator.is_limited() || self.wanted > DataRate::ZERO);
+        self.pacer.set_rate(paced.then_some(rate));
     }
 
     /// Starts a probe when the requested bitrate exceeds the estimate.
     pub(crate) fn consider_probe(&mut self, now: Instant) {
-        let (estimator, wanted_bps) = (&self.estimator, self.wanted_bps);
-        let (estimate_bps, reduced) = (estimator.estimate_bps(), estimator.last_reduction());
-        self.prober.consider(now, estimate_bps, wanted_bps, reduced);
+        let (estimate, reduced) = (self.estimator.estimate(), self.estimator.last_reduction());
+        self.prober.consider(now, estimate, self.wanted, reduced);
     }
 
     /// Paused video resumes at a tick, even if nothing else is sent.
@@ -307,15 +306,15 @@ impl Downlink {
         DownlinkSnapshot {
             transport: self.transport,
             has_feedback: estimator.has_feedback(),
-            estimate_bps: estimator.estimate_bps() as u64,
-            budget_bps: estimator.budget_bps() as u64,
+            estimate_bps: estimator.estimate().whole_bps(),
+            budget_bps: estimator.budget().whole_bps(),
             reason: estimator.cause().name(),
             limited: estimator.is_limited(),
             queueing_ms: estimator.queueing().as_millis() as u64,
             loss_share: estimator.loss_share(),
-            sent_bps: estimator.sent_bps().map(|bps| bps as u64),
-            wanted_bps: self.wanted_bps as u64,
-            granted_bps: self.granted_bps as u64,
+            sent_bps: estimator.sent().map(DataRate::whole_bps),
+            wanted_bps: self.wanted.whole_bps(),
+            granted_bps: self.granted.whole_bps(),
             paced_packets: self.queued(),
         }
     }

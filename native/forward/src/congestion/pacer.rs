@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use sealroute_rtp::FullSequence;
+use sealroute_rtp::{DataRate, FullSequence};
 
 use crate::parameters::SubscriberHandle;
 use crate::rewriter::RewrittenHeader;
@@ -48,7 +48,7 @@ pub(crate) enum Pace {
 /// The pacer of one downlink. Without a rate everything leaves at once.
 #[derive(Debug)]
 pub(crate) struct Pacer {
-    rate_bps: Option<f64>,
+    rate: Option<DataRate>,
     least_depth_bytes: f64,
     /// Bytes sent ahead of the rate.
     ahead: f64,
@@ -59,7 +59,7 @@ pub(crate) struct Pacer {
 impl Default for Pacer {
     fn default() -> Self {
         Self {
-            rate_bps: None,
+            rate: None,
             least_depth_bytes: MIN_DEPTH_BYTES,
             ahead: 0.0,
             at: None,
@@ -78,20 +78,20 @@ impl Pacer {
     }
 
     /// None: no limit.
-    pub(crate) fn set_rate(&mut self, bps: Option<f64>) {
-        self.rate_bps = bps;
+    pub(crate) fn set_rate(&mut self, rate: Option<DataRate>) {
+        self.rate = rate;
     }
 
     /// Counts packets that are not paced: audio, retransmissions, padding.
     pub(crate) fn spend(&mut self, now: Instant, bytes: usize) {
-        if let Some(rate) = self.rate_bps {
+        if let Some(rate) = self.rate {
             self.refill(now, rate);
             self.ahead += bytes as f64;
         }
     }
 
     pub(crate) fn take(&mut self, now: Instant, bytes: usize) -> Pace {
-        let Some(rate) = self.rate_bps else {
+        let Some(rate) = self.rate else {
             return if self.queue.is_empty() {
                 Pace::Now
             } else {
@@ -121,7 +121,7 @@ impl Pacer {
         if first.is_late(now) {
             return self.queue.pop_front();
         }
-        if let Some(rate) = self.rate_bps {
+        if let Some(rate) = self.rate {
             let bytes = first.bytes;
             self.refill(now, rate);
             if self.ahead >= self.depth(rate) {
@@ -143,19 +143,21 @@ impl Pacer {
 
     /// The time until the rate lets the next packet pass.
     pub(crate) fn wait(&self) -> Duration {
-        let rate = self.rate_bps.unwrap_or(f64::INFINITY);
+        let Some(rate) = self.rate else {
+            return Duration::ZERO;
+        };
         let excess_bytes = (self.ahead - self.depth(rate)).max(0.0);
-        Duration::from_secs_f64(excess_bytes * 8.0 / rate)
+        rate.time_of(excess_bytes)
     }
 
-    fn refill(&mut self, now: Instant, rate: f64) {
+    fn refill(&mut self, now: Instant, rate: DataRate) {
         let at = self.at.replace(now).unwrap_or(now);
-        let passed = now.saturating_duration_since(at).as_secs_f64();
-        self.ahead = (self.ahead - passed * rate / 8.0).max(0.0);
+        let passed = now.saturating_duration_since(at);
+        self.ahead = (self.ahead - rate.bytes_in(passed)).max(0.0);
     }
 
-    fn depth(&self, rate: f64) -> f64 {
-        (rate / 8.0 * DEPTH.as_secs_f64()).max(self.least_depth_bytes)
+    fn depth(&self, rate: DataRate) -> f64 {
+        rate.bytes_in(DEPTH).max(self.least_depth_bytes)
     }
 }
 
@@ -165,7 +167,7 @@ mod tests {
     use crate::parameters::SubscriberHandle;
     use crate::rewriter::RewrittenHeader;
     use crate::up_track::EncodingIndex;
-    use sealroute_rtp::FullSequence;
+    use sealroute_rtp::{DataRate, FullSequence};
     use std::time::{Duration, Instant};
 
     fn packet(now: Instant) -> Queued {
@@ -191,7 +193,7 @@ mod tests {
     #[test]
     fn a_burst_is_spread_over_the_time_that_the_rate_gives_it() {
         let (mut pacer, start) = (Pacer::default(), Instant::now());
-        pacer.set_rate(Some(520_000.0));
+        pacer.set_rate(Some(DataRate::from_kbps(520.0)));
         let mut left = 0;
         for _ in 0..25 {
             match pacer.take(start, 1_200) {
@@ -214,7 +216,7 @@ mod tests {
     #[test]
     fn one_by_one_no_packet_leaves_before_the_rate_has_paid_for_the_one_before() {
         let (mut pacer, start) = (Pacer::one_by_one(), Instant::now());
-        pacer.set_rate(Some(32_000.0));
+        pacer.set_rate(Some(DataRate::from_kbps(32.0)));
         assert_eq!(pacer.take(start, 1_200), Pace::Now);
         assert_eq!(pacer.take(start, 1_200), Pace::Later);
         pacer.push(packet(start));
@@ -225,7 +227,7 @@ mod tests {
     #[test]
     fn a_late_packet_leaves_at_once_and_costs_the_packets_behind_it_nothing() {
         let (mut pacer, start) = (Pacer::default(), Instant::now());
-        pacer.set_rate(Some(80_000.0));
+        pacer.set_rate(Some(DataRate::from_kbps(80.0)));
         for _ in 0..MAX_QUEUED - 1 {
             pacer.push(packet(start));
         }
@@ -240,7 +242,7 @@ mod tests {
     #[test]
     fn the_queue_is_bounded() {
         let (mut pacer, now) = (Pacer::default(), Instant::now());
-        pacer.set_rate(Some(1.0));
+        pacer.set_rate(Some(DataRate::from_bps(1.0)));
         let mut refused = 0;
         for _ in 0..10_000 {
             match pacer.take(now, 1_200) {

@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use sealroute_rtp::DataRate;
+
 /// The time between two bursts of a cluster, and the number of bursts.
 pub(crate) const BURST_INTERVAL: Duration = Duration::from_millis(5);
 const BURSTS: u32 = 6;
@@ -19,6 +21,8 @@ const CALM: Duration = Duration::from_secs(2);
 const STEP: f64 = 2.0;
 const HEADROOM: f64 = 1.1;
 const NEARLY_ALL: f64 = 0.8;
+/// All of it may arrive at once, by a clock that counts in steps.
+const LEAST_ARRIVAL: Duration = Duration::from_millis(1);
 /// Below this share of the sent bitrate, the acknowledged bitrate is the limit of the path.
 const PASSED: f64 = 0.9;
 /// The share of a saturated probe's bitrate that is trusted.
@@ -27,7 +31,7 @@ const BELIEVED: f64 = 0.95;
 #[derive(Clone, Copy, Debug)]
 struct ProbeCluster {
     id: u16,
-    target_bps: f64,
+    target: DataRate,
     began: Instant,
     next_burst: Instant,
     bursts_left: u32,
@@ -68,12 +72,12 @@ impl Prober {
     pub(crate) fn consider(
         &mut self,
         now: Instant,
-        estimate_bps: f64,
-        wanted_bps: f64,
+        estimate: DataRate,
+        wanted: DataRate,
         last_reduction: Option<Instant>,
     ) {
         let calm = last_reduction.is_none_or(|at| now.saturating_duration_since(at) >= CALM);
-        if self.cluster.is_some() || !calm || wanted_bps <= estimate_bps {
+        if self.cluster.is_some() || !calm || wanted <= estimate {
             return;
         }
         if self.next.is_some_and(|at| now < at) {
@@ -82,7 +86,7 @@ impl Prober {
         self.id = self.id.wrapping_add(1).max(1);
         self.cluster = Some(ProbeCluster {
             id: self.id,
-            target_bps: (estimate_bps * STEP).min(wanted_bps * HEADROOM),
+            target: (estimate * STEP).min(wanted * HEADROOM),
             began: now,
             next_burst: now,
             bursts_left: BURSTS,
@@ -131,9 +135,8 @@ impl Prober {
             .min(4 * BURST_INTERVAL);
         cluster.last_burst = Some(now);
         cluster.next_burst = now + BURST_INTERVAL;
-        let bytes = (cluster.target_bps * elapsed.as_secs_f64() / 8.0
-            - std::mem::take(&mut cluster.media_bytes))
-        .max(MIN_BURST_BYTES);
+        let bytes = (cluster.target.bytes_in(elapsed) - std::mem::take(&mut cluster.media_bytes))
+            .max(MIN_BURST_BYTES);
         Some(bytes)
     }
 
@@ -177,34 +180,32 @@ impl Prober {
 
     /// The bitrate that the cluster showed, once nearly all of it is acknowledged. `random_loss`:
     /// the share that the path loses at any bitrate.
-    pub(crate) fn poll_result(&mut self, now: Instant, random_loss: f64) -> Option<f64> {
+    pub(crate) fn poll_result(&mut self, now: Instant, random_loss: f64) -> Option<DataRate> {
         let cluster = self.cluster.as_ref()?;
         if cluster.bursts_left > 0
             || cluster.acknowledged_bytes < NEARLY_ALL * cluster.sent_bytes * (1.0 - random_loss)
         {
             return None;
         }
-        let sent_s = cluster
-            .last_sent?
-            .duration_since(cluster.first_sent?)
-            .as_secs_f64();
+        let sending = cluster.last_sent?.duration_since(cluster.first_sent?);
         let (first_us, first_bytes) = cluster.first_arrival?;
-        let arrived_s = cluster.last_arrival_us.saturating_sub(first_us) as f64 / 1e6;
-        if sent_s <= 0.0 {
+        let arriving_us = cluster.last_arrival_us.saturating_sub(first_us);
+        let arriving = Duration::from_micros(arriving_us.max(0) as u64).max(LEAST_ARRIVAL);
+        if sending.is_zero() {
             self.fail(now);
             return None;
         }
-        let sent_bps = (cluster.sent_bytes - cluster.last_burst_bytes) * 8.0 / sent_s;
+        let sent = DataRate::of(cluster.sent_bytes - cluster.last_burst_bytes, sending);
         let acknowledged_bytes = (cluster.acknowledged_bytes - first_bytes) / (1.0 - random_loss);
-        let acknowledged_bps = acknowledged_bytes * 8.0 / arrived_s.max(1e-3);
-        if acknowledged_bps < sent_bps * PASSED {
+        let acknowledged = DataRate::of(acknowledged_bytes, arriving);
+        if acknowledged < sent * PASSED {
             self.fail(now);
-            return Some(acknowledged_bps * BELIEVED);
+            return Some(acknowledged * BELIEVED);
         }
         self.cluster = None;
         self.pause = FIRST_PAUSE;
         self.next = None;
-        Some(sent_bps.min(acknowledged_bps))
+        Some(sent.min(acknowledged))
     }
 
     fn fail(&mut self, now: Instant) {

@@ -1,5 +1,9 @@
 //! Bytes per time over a sliding window.
 
+use std::time::Duration;
+
+use sealroute_rtp::DataRate;
+
 const BUCKET_US: i64 = 25_000;
 const BUCKETS: usize = 16;
 const RECENT: i64 = 4;
@@ -58,16 +62,16 @@ impl RateMeter {
     }
 
     /// Bits per second of the last 100 ms: what a full path has just carried.
-    pub(crate) fn recent_bps(&self) -> f64 {
+    pub(crate) fn recent_rate(&self) -> DataRate {
         let Some(newest) = self.newest else {
-            return 0.0;
+            return DataRate::ZERO;
         };
         let whole = (1..=RECENT).map(|back| self.bytes[slot(newest - back)]);
-        whole.sum::<u64>() as f64 * 8e6 / (RECENT * BUCKET_US) as f64
+        rate_of(whole.sum(), RECENT * BUCKET_US)
     }
 
     /// Bits per second; `None` before half a window has been measured.
-    pub(crate) fn bps(&self) -> Option<f64> {
+    pub(crate) fn rate(&self) -> Option<DataRate> {
         let newest = self.newest?;
         let seen_us = (newest - self.began) * BUCKET_US;
         if seen_us < WINDOW_US / 2 {
@@ -76,8 +80,12 @@ impl RateMeter {
         // The newest bucket is not complete yet.
         let whole = self.bytes.iter().sum::<u64>() - self.bytes[slot(newest)];
         let span_us = seen_us.min(WINDOW_US - BUCKET_US);
-        Some(whole as f64 * 8e6 / span_us as f64)
+        Some(rate_of(whole, span_us))
     }
+}
+
+fn rate_of(bytes: u64, span_us: i64) -> DataRate {
+    DataRate::of(bytes as f64, Duration::from_micros(span_us as u64))
 }
 
 fn slot(bucket: i64) -> usize {
@@ -86,7 +94,7 @@ fn slot(bucket: i64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::RateMeter;
+    use super::{DataRate, RateMeter};
 
     #[test]
     fn an_even_stream_has_its_rate_and_a_pause_takes_it_away() {
@@ -94,10 +102,10 @@ mod tests {
         for step in 0..200 {
             meter.add(step * 5_000, 625);
         }
-        let bps = meter.bps().expect("measured");
+        let bps = meter.rate().expect("measured").bps();
         assert!((900_000.0..1_100_000.0).contains(&bps), "{bps}");
         meter.add(60_000_000, 100);
-        assert!(meter.bps().expect("measured") < 10_000.0);
+        assert!(meter.rate().expect("measured") < DataRate::from_kbps(10.0));
     }
 
     #[test]
@@ -122,6 +130,6 @@ mod tests {
         let mut meter = RateMeter::default();
         meter.add(i64::MAX / 2, 1_000);
         meter.add(0, 1_000);
-        assert_eq!(meter.bps(), None);
+        assert_eq!(meter.rate(), None);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use sealroute_rtp::DataRate;
+
 use super::SessionRouter;
 use crate::congestion::allocator::{AllocationRequest, Hysteresis, allocate};
 use crate::down_track::{DownTrack, Fit};
@@ -21,9 +23,9 @@ const HOLD: Duration = Duration::from_secs(1);
 /// smaller encoding arrives.
 const STANDING: Duration = Duration::from_millis(150);
 /// The minimum bitrate assumed for a layer.
-const LEAST_BPS: f64 = 30_000.0;
+const LEAST: DataRate = DataRate::from_kbps(30.0);
 /// The bitrate assumed for a frame size before it is measured: 0.6 Mbit/s for 640x360.
-const BPS_OF_A_PIXEL: f64 = 2.5;
+const RATE_OF_A_PIXEL: DataRate = DataRate::from_bps(2.5);
 /// Probes go slightly beyond the requested bitrate.
 const WANTED: f64 = 1.2;
 const WANTED_PAUSED: f64 = 1.45;
@@ -176,7 +178,7 @@ impl SessionRouter {
             }
             down_track.settle(&mut self.counters);
         }
-        self.show_stills(now, key, share.budget_bps - share.spent_bps);
+        self.show_stills(now, key, share.budget - share.spent);
     }
 
     /// The allocation for the videos of a downlink. `None`: nothing is known of the path, nor will
@@ -187,7 +189,7 @@ impl SessionRouter {
         key: DownlinkKey,
     ) -> Option<(Vec<AllocationRequest>, Share)> {
         let downlink = &mut self.downlinks[key];
-        let (mut audio_bps, mut wanted_bps) = (0.0, 0.0);
+        let (mut audio, mut wanted) = (DataRate::ZERO, DataRate::ZERO);
         let mut requests = Vec::new();
         for &index in &downlink.down_tracks {
             let down_track = &self.down_tracks[index];
@@ -199,8 +201,8 @@ impl SessionRouter {
                 continue;
             }
             if down_track.route.kind == MediaKind::Audio {
-                let bitrates = up_track.encodings.iter().map(|s| s.view().bitrate_bps);
-                audio_bps += bitrates.sum::<f64>();
+                let bitrates = up_track.encodings.iter().map(|s| s.view().bitrate);
+                audio += bitrates.sum::<DataRate>();
                 continue;
             }
             let request = request_of(now, index, down_track, up_track);
@@ -209,10 +211,10 @@ impl SessionRouter {
             } else {
                 WANTED_PAUSED
             };
-            wanted_bps += request.bitrates_bps.last().copied().unwrap_or_default() * room;
+            wanted += request.bitrates.last().copied().unwrap_or_default() * room;
             requests.push(request);
         }
-        downlink.wanted_bps = audio_bps + wanted_bps;
+        downlink.wanted = audio + wanted;
         if !downlink.is_bounded() {
             return None;
         }
@@ -225,19 +227,19 @@ impl SessionRouter {
             }
         }
         let estimator = &downlink.estimator;
-        let budget_bps = (estimator.budget_bps() - audio_bps).max(0.0);
+        let budget = estimator.budget() - audio;
         let last_reduction = estimator.last_reduction();
         let limited = estimator.is_limited();
         let hysteresis = Hysteresis {
             keep_all: !limited,
             hold: last_reduction.is_some_and(|at| now.saturating_duration_since(at) < HOLD),
         };
-        let spent_bps = allocate(budget_bps, &mut requests, hysteresis);
-        downlink.granted_bps = audio_bps + spent_bps;
+        let spent = allocate(budget, &mut requests, hysteresis);
+        downlink.granted = audio + spent;
         downlink.set_pace();
         let share = Share {
-            budget_bps,
-            spent_bps,
+            budget,
+            spent,
             limited,
         };
         Some((requests, share))
@@ -246,8 +248,8 @@ impl SessionRouter {
 
 #[derive(Clone, Copy)]
 struct Share {
-    budget_bps: f64,
-    spent_bps: f64,
+    budget: DataRate,
+    spent: DataRate,
     limited: bool,
 }
 
@@ -257,15 +259,15 @@ fn request_of(
     down_track: &DownTrack,
     up_track: &UpTrack,
 ) -> AllocationRequest {
-    let options: Vec<(Layer, f64)> = layer_options_of(now, down_track, up_track);
+    let options: Vec<(Layer, DataRate)> = layer_options_of(now, down_track, up_track);
     let held = |encoding: EncodingIndex| {
-        let of_it = |&(layer, _): &(Layer, f64)| EncodingIndex(layer.encoding) == encoding;
+        let of_it = |&(layer, _): &(Layer, DataRate)| EncodingIndex(layer.encoding) == encoding;
         options.iter().rposition(of_it)
     };
     let selection = &down_track.selection;
     AllocationRequest {
         down_track: index,
-        bitrates_bps: options.iter().map(|&(_, bps)| bps.max(LEAST_BPS)).collect(),
+        bitrates: options.iter().map(|&(_, rate)| rate.max(LEAST)).collect(),
         current: match selection.allocation() {
             Allocation::Paused => None,
             // It has not started, so it loses nothing by starting lower.
@@ -288,7 +290,11 @@ fn request_of(
 /// The layer options of a down track with their cost, ascending. The smallest encoding offers all
 /// its layers: a lower frame rate is better than none. The other encodings are offered whole,
 /// because a smaller encoding is the layer below them; frame size precedes frame rate.
-fn layer_options_of(now: Instant, down_track: &DownTrack, up_track: &UpTrack) -> Vec<(Layer, f64)> {
+fn layer_options_of(
+    now: Instant,
+    down_track: &DownTrack,
+    up_track: &UpTrack,
+) -> Vec<(Layer, DataRate)> {
     let preferred = down_track.selection.preferred();
     let views = || {
         let views = up_track.encodings.iter().map(Encoding::view);
@@ -309,18 +315,18 @@ fn layer_options_of(now: Instant, down_track: &DownTrack, up_track: &UpTrack) ->
                 layers.preferred(preferred, view.size),
             ));
         }
-        options.push((Layer::whole(encoding), expected_bps(view)));
+        options.push((Layer::whole(encoding), expected_rate(view)));
     }
     options
 }
 
 /// Measured, or expected for the frame size.
-fn expected_bps(view: EncodingView) -> f64 {
-    if view.bitrate_bps > 0.0 {
-        return view.bitrate_bps;
+fn expected_rate(view: EncodingView) -> DataRate {
+    if view.bitrate > DataRate::ZERO {
+        return view.bitrate;
     }
     let (pixels, _) = rank(view);
-    f64::from(pixels) * BPS_OF_A_PIXEL
+    RATE_OF_A_PIXEL * f64::from(pixels)
 }
 
 /// The layers of an encoding below the preferred one: frame rate before frame size.
@@ -328,18 +334,18 @@ fn lower_layer_options(
     layers: &EncodingLayers,
     encoding: u8,
     preferred: Level,
-) -> impl Iterator<Item = (Layer, f64)> + '_ {
+) -> impl Iterator<Item = (Layer, DataRate)> + '_ {
     let top = layers.top().min(preferred);
     let smooth = (0..top.temporal).map(|temporal| (0, temporal));
     let large = (0..top.spatial).map(move |spatial| (spatial, top.temporal));
     smooth.chain(large).filter_map(move |(spatial, temporal)| {
-        let (bps, _) = layers.up_to(Level { spatial, temporal })?;
+        let (rate, _) = layers.up_to(Level { spatial, temporal })?;
         let layer = Layer {
             encoding,
             spatial,
             temporal,
         };
-        Some((layer, bps))
+        Some((layer, rate))
     })
 }
 
@@ -372,8 +378,8 @@ fn apply(
         .and_then(|option| request.layer_options.get(option));
     let fit = Fit {
         is_smallest: request.granted == Some(0),
-        exceeds: share.limited && share.spent_bps > share.budget_bps,
-        has_headroom: share.spent_bps * LIFTED <= share.budget_bps,
+        exceeds: share.limited && share.spent > share.budget,
+        has_headroom: share.spent * LIFTED <= share.budget,
     };
     down_track.apply_grant(now, granted.copied(), smallest, fit)
 }

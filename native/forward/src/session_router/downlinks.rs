@@ -41,8 +41,8 @@ impl Downlinks {
     ) -> DownlinkKey {
         let all = &mut self.all;
         let make = || {
-            let (start_bps, max_bps) = (settings.start_downlink_bps, settings.max_downlink_bps);
-            let estimator = BandwidthEstimator::new(now, start_bps, max_bps);
+            let (start, max) = (settings.start_downlink, settings.max_downlink);
+            let estimator = BandwidthEstimator::new(now, start, max);
             all.insert(Downlink::new(now, transport, estimator))
         };
         *self.of.entry(transport).or_insert_with(make)

@@ -48,7 +48,7 @@ mod up_tracks;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use sealroute_rtp::Sequence;
+use sealroute_rtp::{DataRate, Sequence};
 
 use crate::counters::ForwardCounters;
 use crate::down_track::DownTrack;
@@ -77,9 +77,9 @@ pub struct ForwardSettings {
     /// A session with more audio tracks than this is large.
     pub voices_of_large_session: usize,
     /// Initial bandwidth estimate per subscriber, used until feedback arrives.
-    pub start_downlink_bps: f64,
+    pub start_downlink: DataRate,
     /// Upper limit of the estimate, whatever a peer reports.
-    pub max_downlink_bps: f64,
+    pub max_downlink: DataRate,
 }
 
 impl Default for ForwardSettings {
@@ -88,8 +88,8 @@ impl Default for ForwardSettings {
             key_frame_interval: Duration::from_millis(500),
             loudest_voices: 0,
             voices_of_large_session: 0,
-            start_downlink_bps: 800_000.0,
-            max_downlink_bps: 100_000_000.0,
+            start_downlink: DataRate::from_kbps(800.0),
+            max_downlink: DataRate::from_kbps(100_000.0),
         }
     }
 }

@@ -2,19 +2,21 @@
 
 use std::time::Instant;
 
+use sealroute_rtp::DataRate;
+
 use super::SessionRouter;
 use crate::registry::{DownTrackKey, DownlinkKey};
 
 /// Still frames get what the allocation leaves over, and at least this: as much as one voice more.
 /// An estimate that is too low leaves nothing over.
-const LEAST_BPS: f64 = 32_000.0;
+const LEAST: DataRate = DataRate::from_kbps(32.0);
 
 impl SessionRouter {
     /// Lets the paused video that has waited longest show a still frame, once the previous still
-    /// frame has left. `left_bps`: the part of the budget that was not allocated.
-    pub(super) fn show_stills(&mut self, now: Instant, key: DownlinkKey, left_bps: f64) {
+    /// frame has left. `left`: the part of the budget that was not allocated.
+    pub(super) fn show_stills(&mut self, now: Instant, key: DownlinkKey, left: DataRate) {
         let downlink = &mut self.downlinks[key];
-        downlink.stills.set_rate(Some(left_bps.max(LEAST_BPS)));
+        downlink.stills.set_rate(Some(left.max(LEAST)));
         let mut turn: Option<(Instant, DownTrackKey)> = None;
         for &index in &downlink.down_tracks {
             let down_track = &mut self.down_tracks[index];

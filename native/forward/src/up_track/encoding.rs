@@ -3,7 +3,7 @@
 use std::ops::{Index, IndexMut};
 use std::time::{Duration, Instant};
 
-use sealroute_rtp::{FullSequence, SequenceUnwrapper};
+use sealroute_rtp::{DataRate, FullSequence, SequenceUnwrapper};
 
 use crate::congestion::OVERHEAD_BYTES;
 use crate::encoding_layers::EncodingLayers;
@@ -43,7 +43,7 @@ pub(crate) struct Encoding {
     pub(super) size: Option<(u16, u16)>,
     pub(crate) layers: EncodingLayers,
     window: Window,
-    bitrate_bps: f64,
+    bitrate: DataRate,
     frame_rate: Option<f32>,
 }
 
@@ -123,7 +123,7 @@ impl Encoding {
             size: None,
             layers: EncodingLayers::default(),
             window: Window::default(),
-            bitrate_bps: 0.0,
+            bitrate: DataRate::ZERO,
             frame_rate: None,
         }
     }
@@ -170,7 +170,7 @@ impl Encoding {
     pub(crate) fn view(&self) -> EncodingView {
         EncodingView {
             last_packet: self.last_packet,
-            bitrate_bps: self.bitrate_bps,
+            bitrate: self.bitrate,
             size: self.size,
             smallest: (self.layers.top().spatial > 0)
                 .then(|| self.layers.size(0, self.size))
@@ -192,9 +192,9 @@ impl Encoding {
         window.frames += u32::from(frame_end);
         let elapsed = now.duration_since(since);
         if elapsed >= BITRATE_WINDOW {
-            self.bitrate_bps = (window.bytes * 8) as f64 / elapsed.as_secs_f64();
+            self.bitrate = DataRate::of(window.bytes as f64, elapsed);
             self.frame_rate = Some(window.frames as f32 / elapsed.as_secs_f32());
-            self.layers.measure(elapsed.as_secs_f64());
+            self.layers.measure(elapsed);
             self.window = Window {
                 since: Some(now),
                 ..Window::default()

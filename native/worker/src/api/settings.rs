@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use sealroute_forward::ForwardSettings;
+use sealroute_rtp::DataRate;
 use serde::Deserialize;
 
 /// The settings of a worker.
@@ -65,8 +66,8 @@ impl WorkerSettings {
             key_frame_interval: Duration::from_millis(self.key_frame_interval_ms),
             loudest_voices: self.loudest_voices,
             voices_of_large_session: self.voices_of_large_session,
-            start_downlink_bps: f64::from(self.start_downlink_kbps) * 1_000.0,
-            max_downlink_bps: f64::from(self.max_downlink_kbps) * 1_000.0,
+            start_downlink: DataRate::from_kbps(self.start_downlink_kbps.into()),
+            max_downlink: DataRate::from_kbps(self.max_downlink_kbps.into()),
         }
     }
 }

@@ -31,6 +31,7 @@ mod session_router;
 mod snapshot;
 mod speakers;
 mod subscribed_layers;
+mod twcc;
 mod up_track;
 
 pub use counters::{CounterInfo, CounterKind, ForwardCounters, ForwardTotals};
@@ -38,9 +39,7 @@ pub use drop_reason::DropReason;
 pub use layers::Layer;
 pub use outbox::{ForwardEvent, Outbox, StreamState};
 pub use parameters::*;
-pub use reports::OWN_SSRC;
-pub use session_router::{
-    ClearMedia, ForwardError, ForwardSettings, SessionRouter, TransportSequence,
-};
+pub use session_router::{ClearMedia, ForwardError, ForwardSettings, SessionRouter};
 pub use snapshot::*;
 pub use speakers::Speakers;
+pub use twcc::TwccReceiver;

@@ -13,7 +13,7 @@ use crate::up_track::UpTrack;
 pub(crate) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Our SSRC in all RTCP to publishers. The server sends no media on uplinks, so it belongs to no
 /// stream.
-pub const OWN_SSRC: u32 = 1;
+pub(crate) const OWN_SSRC: u32 = 1;
 const MAX_BLOCKS: usize = 8;
 
 /// Writes a receiver report on every RtpStream of an up track; `false` if there is nothing to

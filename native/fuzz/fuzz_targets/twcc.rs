@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sealroute_transport::TwccReceiver;
+use sealroute_forward::TwccReceiver;
 use std::time::{Duration, Instant};
 
 fuzz_target!(|arrivals: Vec<(u16, u16)>| {

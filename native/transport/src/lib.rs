@@ -1,5 +1,5 @@
-//! The network side of one peer, sans-IO: demultiplexing, STUN, ICE-lite, SRTP and transport-wide
-//! congestion feedback. Nothing here reads a clock or a socket.
+//! The network side of one peer, sans-IO: demultiplexing, STUN, ICE-lite and SRTP. Nothing here
+//! reads a clock or a socket.
 #![forbid(unsafe_code)]
 
 mod demux;
@@ -13,7 +13,6 @@ mod srtp;
 pub mod stun;
 #[cfg(test)]
 mod test_hex;
-mod twcc;
 
 pub use demux::{PacketKind, classify};
 pub use dtls_gate::{DtlsGate, DtlsRefusal, SharedDtlsGate, check_datagram};
@@ -26,4 +25,3 @@ pub use srtp::{
     MAX_MISSED_REPORTS, MAX_OVERHEAD_BYTES, SrtpClue, SrtpError, SrtpKeys, SrtpProfile,
     SrtpReceiver, SrtpSender, rtp_header_bytes,
 };
-pub use twcc::TwccReceiver;

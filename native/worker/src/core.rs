@@ -5,9 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sealroute_forward::{
-    ForwardSettings, OWN_SSRC, SessionRouter, TransportHandle, TransportSequence,
-};
+use sealroute_forward::{ForwardSettings, SessionRouter, TransportHandle};
 use sealroute_transport::{PacketKind, SharedDtlsGate, SrtpError, classify};
 
 use crate::api::Event;
@@ -52,7 +50,6 @@ pub(crate) enum Timer {
     Consent(TransportHandle),
     Reach(TransportHandle),
     Probe(TransportHandle),
-    Feedback(TransportHandle),
     PublishCounters,
 }
 
@@ -75,7 +72,6 @@ pub(crate) struct Core<S> {
     burst: Burst,
     /// Sessions whose counters changed since they were last published.
     unpublished: Vec<RouterHandle>,
-    compound: Vec<u8>,
 }
 
 impl<S: MessageSocket> Core<S> {
@@ -102,7 +98,6 @@ impl<S: MessageSocket> Core<S> {
             touched: Vec::new(),
             burst: Burst::default(),
             unpublished: Vec::new(),
-            compound: Vec::new(),
         }
     }
 
@@ -184,10 +179,6 @@ impl<S: MessageSocket> Core<S> {
                 Timer::Consent(handle) => self.check_consent(now, handle),
                 Timer::Reach(handle) => did_work |= self.check_reach(now, handle),
                 Timer::Probe(handle) => did_work |= self.probe_due_paths(now, handle),
-                Timer::Feedback(handle) => {
-                    did_work = true;
-                    self.send_feedback(now, handle);
-                }
                 Timer::PublishCounters => self.publish_counters(),
             }
         }
@@ -261,18 +252,9 @@ impl<S: MessageSocket> Core<S> {
         let length = receiver.unprotect_rtp(datagram).map_err(reason_of)?;
         let is_other_path = !transport.on_packet(now, path);
         let router = transport.router;
-        let session = self.sessions.get_mut(&router);
-        let packet = session.and_then(|session| {
+        if let Some(session) = self.sessions.get_mut(&router) {
             self.burst.take(handle);
-            session.router.handle_rtp(now, handle, &datagram[..length])
-        });
-        if let Some(TransportSequence { sequence, ssrc }) = packet {
-            transport.feedback.record(now, sequence);
-            transport.feedback_ssrc = ssrc;
-            if !self.timers.is_set(Timer::Feedback(handle)) {
-                self.timers
-                    .set(Timer::Feedback(handle), transport.feedback.poll_timeout());
-            }
+            session.router.handle_rtp(now, handle, &datagram[..length]);
         }
         self.touch(router);
         if is_other_path {
@@ -309,30 +291,6 @@ impl<S: MessageSocket> Core<S> {
             session.router.handle_rtcp(now, handle, compound, out);
         });
         Ok(())
-    }
-
-    fn send_feedback(&mut self, now: Instant, handle: TransportHandle) {
-        let Some(transport) = self.transports.get_mut(handle) else {
-            return;
-        };
-        self.compound.clear();
-        let media_ssrc = transport.feedback_ssrc;
-        let is_due =
-            transport
-                .feedback
-                .poll_feedback(now, OWN_SSRC, media_ssrc, &mut self.compound);
-        let next = transport.feedback.poll_timeout();
-        self.timers.set(Timer::Feedback(handle), next);
-        if is_due {
-            let mut out = SrtpOutbox {
-                transports: &mut self.transports,
-                taps: &mut self.taps,
-                egress: &mut self.egress,
-                counters: &mut self.counters,
-                events: &self.events,
-            };
-            sealroute_forward::Outbox::rtcp(&mut out, handle, &self.compound);
-        }
     }
 
     /// Publishes the current counters for other threads.

@@ -174,7 +174,6 @@ impl<S: MessageSocket> Core<S> {
         self.timers.set(Timer::Consent(handle), None);
         self.timers.set(Timer::Reach(handle), None);
         self.timers.set(Timer::Probe(handle), None);
-        self.timers.set(Timer::Feedback(handle), None);
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use sealroute_forward::TransportHandle;
 use sealroute_transport::{
     DtlsGate, IceLite, OutgoingChecks, PathProof, PeerAddress, Reachability, SrtpError, SrtpKeys,
-    SrtpReceiver, SrtpSender, TwccReceiver,
+    SrtpReceiver, SrtpSender,
 };
 
 use crate::api::{Direction, RouterHandle, SrtpSecrets, TransportSnapshot};
@@ -41,9 +41,6 @@ pub(crate) struct Transport {
     pub(crate) dtls: DtlsGate,
     pub(crate) receiver: Option<SrtpReceiver>,
     pub(crate) sender: Option<SrtpSender>,
-    pub(crate) feedback: TwccReceiver,
-    /// The SSRC that feedback names: the last one received from the peer.
-    pub(crate) feedback_ssrc: u32,
     pub(crate) not_sent: NotSentPackets,
 }
 
@@ -68,8 +65,6 @@ impl Transport {
             dtls: DtlsGate::new(now),
             receiver: None,
             sender: None,
-            feedback: TwccReceiver::new(),
-            feedback_ssrc: 0,
             not_sent: NotSentPackets::default(),
         }
     }

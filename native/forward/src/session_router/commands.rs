@@ -161,7 +161,7 @@ impl SessionRouter {
             .filter(|up_track| up_track.transport == transport)
             .map(|up_track| up_track.ids.id(Extension::TransportCc));
         let transport_cc = { ids }.find(|&id| id != 0).unwrap_or_default();
-        self.uplinks.entry(transport).or_default().transport_cc = transport_cc;
+        self.uplinks.renew(transport, transport_cc);
     }
 
     /// Subscribes a transport to a publisher: all down tracks, or none.
@@ -400,7 +400,7 @@ impl SessionRouter {
         }
         self.parked.retain(|&(of, _), _| of != transport);
         self.parked_rtx.retain(|&(of, _), _| of != transport);
-        self.uplinks.remove(&transport);
+        self.uplinks.close(transport);
         self.locals.remove(&transport);
         if let Some(downlink) = self.downlinks.close(transport) {
             let waiting = downlink.queued();

@@ -12,6 +12,7 @@
 //!  handle_rtcp ─> reports, NACK, PLI, feedback                                      reports.rs
 //!  poll_timeout, handle_timeout ─> releases, probes, allocation                     bandwidth.rs
 //!                               ├> still frames of paused video                    stills.rs
+//!                               ├> feedback to publishers                          uplinks.rs
 //!                               └> NACKs, key-frame requests, reviews, reports
 //!  commands ───> publish, subscribe, pause, prefer, end                             commands.rs
 //!                local transports: readers of clear media on this host                local.rs
@@ -44,6 +45,7 @@ mod reports;
 mod stills;
 mod subscribed_layers;
 mod up_tracks;
+mod uplinks;
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -60,11 +62,11 @@ use crate::speakers::Speakers;
 use crate::up_track::EncodingIndex;
 
 pub use local::ClearMedia;
-pub use packets::TransportSequence;
 
 use downlinks::Downlinks;
 use local::Local;
 use up_tracks::UpTracks;
+use uplinks::Uplinks;
 
 /// Settings of forwarding.
 #[derive(Clone, Copy, Debug)]
@@ -130,15 +132,6 @@ struct Route {
     retransmission: bool,
 }
 
-/// What a transport receives from its publishers.
-#[derive(Clone, Copy, Debug, Default)]
-struct Uplink {
-    /// SSRCs bound without a declaration.
-    latched: u8,
-    /// The id of the transport-wide sequence number on any of its m-lines; 0: none has it.
-    transport_cc: u8,
-}
-
 type BySsrc<T> = HashMap<(TransportHandle, u32), T, foldhash::fast::RandomState>;
 
 /// Forwards among the clients of one session. Owner: the worker thread.
@@ -157,7 +150,7 @@ pub struct SessionRouter {
     parked_rtx: BySsrc<u16>,
     /// Retransmission SSRCs of down tracks.
     rtx_ssrcs: HashSet<(TransportHandle, u32), foldhash::fast::RandomState>,
-    uplinks: HashMap<TransportHandle, Uplink>,
+    uplinks: Uplinks,
     downlinks: Downlinks,
     /// Transports to processes of this host.
     locals: HashMap<TransportHandle, Local>,
@@ -187,7 +180,7 @@ impl SessionRouter {
             parked: HashMap::default(),
             parked_rtx: HashMap::default(),
             rtx_ssrcs: HashSet::default(),
-            uplinks: HashMap::new(),
+            uplinks: Uplinks::default(),
             downlinks: Downlinks::default(),
             locals: HashMap::new(),
             dirty: Vec::new(),

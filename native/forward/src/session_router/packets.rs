@@ -15,32 +15,6 @@ use crate::reports::{OWN_SSRC, write_for_down_track};
 use crate::speakers::Speakers;
 use crate::up_track::UpTrack;
 
-/// SSRCs of one transport that may be bound without a declaration.
-const MAX_LATCHES: u8 = 16;
-
-/// The transport-wide sequence number of a received packet, for the feedback to its publisher.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TransportSequence {
-    /// As on the wire.
-    pub sequence: u16,
-    /// The SSRC of the packet.
-    pub ssrc: u32,
-}
-
-impl TransportSequence {
-    /// `id`: that of its header extension; 0: not negotiated.
-    fn of(packet: &RtpPacket<'_>, id: u8) -> Option<Self> {
-        if id == 0 {
-            return None;
-        }
-        let value = packet.extensions().get(id)?;
-        Some(Self {
-            sequence: u16::from_be_bytes(*value.first_chunk()?),
-            ssrc: packet.ssrc(),
-        })
-    }
-}
-
 /// -dBov; the first bit is the encoder's voice activity flag (RFC 6464, section 3).
 fn audio_level(up_track: &UpTrack, packet: &RtpPacket<'_>) -> Option<u8> {
     let value = value_of(&up_track.ids, packet, Extension::AudioLevel)?;
@@ -66,18 +40,12 @@ fn turned(
 }
 
 impl SessionRouter {
-    /// Takes an authenticated, decrypted packet; `flush` forwards it. Returns its transport-wide
-    /// sequence number, if it has one.
-    pub fn handle_rtp(
-        &mut self,
-        now: Instant,
-        transport: TransportHandle,
-        packet: &[u8],
-    ) -> Option<TransportSequence> {
+    /// Takes an authenticated, decrypted packet; `flush` forwards it.
+    pub fn handle_rtp(&mut self, now: Instant, transport: TransportHandle, packet: &[u8]) {
         self.counters.rtp_received += 1;
         let Ok(packet) = RtpPacket::parse(packet) else {
             self.counters.drop_packet(DropReason::Malformed);
-            return None;
+            return;
         };
         let known = self.routes.get(&(transport, packet.ssrc())).copied();
         let route = known.or_else(|| self.latch(transport, &packet));
@@ -87,13 +55,9 @@ impl SessionRouter {
         if let Err(reason) = taken {
             self.counters.drop_packet(reason);
         }
-        let id = match route {
-            Some(route) => self.up_tracks[route.up_track]
-                .ids
-                .id(Extension::TransportCc),
-            None => self.uplinks.get(&transport)?.transport_cc,
-        };
-        TransportSequence::of(&packet, id)
+        let ids = route.map(|route| &self.up_tracks[route.up_track].ids);
+        let id = ids.map(|ids| ids.id(Extension::TransportCc));
+        self.uplinks.record(now, transport, &packet, id);
     }
 
     fn take(
@@ -123,8 +87,7 @@ impl SessionRouter {
     /// Finds the RtpStream of an undeclared SSRC: by MID and RID, else by a payload type that only
     /// one up track of the transport has (RFC 8843 section 9.2).
     fn latch(&mut self, transport: TransportHandle, packet: &RtpPacket<'_>) -> Option<Route> {
-        let latched = &mut self.uplinks.get_mut(&transport)?.latched;
-        if *latched >= MAX_LATCHES {
+        if !self.uplinks.may_latch(transport) {
             return None;
         }
         let own = || {
@@ -159,7 +122,7 @@ impl SessionRouter {
             };
             known.is_none() && stream.parameters.rid.as_deref().map(str::as_bytes) == rid
         })?;
-        *latched += 1;
+        self.uplinks.count_latch(transport);
         let parameters = &mut self.up_tracks[key].encodings[encoding].parameters;
         let slot = if retransmission {
             &mut parameters.rtx_ssrc

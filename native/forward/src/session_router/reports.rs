@@ -176,6 +176,7 @@ impl SessionRouter {
             self.up_tracks.poll_timeout(interval),
             self.next_report,
             self.downlinks.poll_timeout(),
+            self.uplinks.poll_timeout(),
         ]
         .into_iter()
         .flatten()
@@ -185,6 +186,7 @@ impl SessionRouter {
     /// Runs the work that is due.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut impl Outbox) {
         self.run_downlinks(now, out);
+        self.send_feedback(now, out);
         for key in self.up_tracks.due(now, self.settings.key_frame_interval) {
             self.review_subscribed_layers(now, key, out);
             self.ask_publisher(now, key, out);
@@ -193,6 +195,14 @@ impl SessionRouter {
         if self.next_report.is_some_and(|at| at <= now) {
             self.report_reception(now, out);
             self.next_report = (!self.up_tracks.is_empty()).then_some(now + REPORT_INTERVAL);
+        }
+    }
+
+    fn send_feedback(&mut self, now: Instant, out: &mut impl Outbox) {
+        self.compound.clear();
+        while let Some(transport) = self.uplinks.poll_feedback(now, &mut self.compound) {
+            out.rtcp(transport, &self.compound);
+            self.compound.clear();
         }
     }
 

@@ -2,9 +2,8 @@
 
 use super::wire::{encrypted, rtp, vp8_continuation, vp8_sized};
 use super::*;
-use sealroute_forward::{DownTrackSnapshot, StreamState};
+use sealroute_forward::{DownTrackSnapshot, StreamState, TwccReceiver};
 use sealroute_netem::{Bottleneck, Random};
-use sealroute_transport::TwccReceiver;
 use std::collections::BTreeMap;
 
 const TRANSPORT_CC_ID: u8 = 12;

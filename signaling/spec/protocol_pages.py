@@ -122,7 +122,9 @@ have no compression, no extension types and no duplicate members.
 ## Keep-alive and resuming
 
 - The client sends `ping` every `keepAliveMs` of `welcome` ({_DEFAULTS.keep_alive_ms:,} unless
-  configured). After 2.5 silent intervals, either side treats the WebSocket as lost.
+  configured). After 2.5 silent intervals, either side treats the WebSocket as lost. Before that,
+  after 1.5, the server sends a WebSocket ping frame (RFC 6455 section 5.5.2): a client whose
+  WebSocket answers it is not silent, however busy its program is.
 - A client that loses its WebSocket stays in the session for `graceMs`
   ({_DEFAULTS.grace_ms:,} unless configured), and its media continues. It opens a new WebSocket and
   sends `hello` with the `resume` of its last `welcome`. Each `resume` works until the client sends

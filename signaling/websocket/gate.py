@@ -52,6 +52,10 @@ ENCODINGS = {
 }
 IDLE_INTERVALS = 2.5
 """Keep-alive intervals without a message after which a client is lost: one ping may be late."""
+ASKED_INTERVALS = 1.5
+"""After so many the server asks with a ping frame. A browser answers it for a page that is too busy
+to send its own pings, as while it joins with many others on a slow machine; a dead network does
+not."""
 READING_S = 0.1
 """What has arrived is read within this time."""
 GOODBYE_S = 1.0
@@ -263,13 +267,13 @@ class WebSocketGate:
             raise _answering(refused, hello) from None
 
     async def _listen(self, socket: _Socket, client: _Client) -> None:
-        idle_s = self._signaling.keep_alive_ms * IDLE_INTERVALS / 1000
+        interval_s = self._signaling.keep_alive_ms / 1000
         intake = Intake(self._rates, self._now_ms())
         invalid = 0
         received = 0
         try:
             while invalid < MAX_INVALID_MESSAGES:
-                frame = await _receive_within(idle_s, socket.ws)
+                frame = await _receive_within(interval_s, socket)
                 if frame is None:
                     log.info("silent client", connection=short(client.connection))
                     socket.sink.end(CLOSE_CODES["networkDisconnected"])
@@ -343,13 +347,16 @@ class WebSocketGate:
         return int(self._clock.monotonic_s() * 1000)
 
 
-async def _receive_within(idle_s: float, ws: web.WebSocketResponse) -> WSMessage | None:
+async def _receive_within(interval_s: float, socket: _Socket) -> WSMessage | None:
     """None: the client was silent. After a pause of the whole process every timer is late, and what
     the clients sent meanwhile waits to be read: it counts."""
-    for limit_s in (idle_s, READING_S):
+    asked_s = ASKED_INTERVALS * interval_s
+    for limit_s in (asked_s, IDLE_INTERVALS * interval_s - asked_s, READING_S):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
-                return await ws.receive()
+                return await socket.ws.receive()
+        if limit_s == asked_s:
+            socket.sink.ping()
     return None
 
 

@@ -21,6 +21,7 @@ TRANSPORT_BYTES = 16_384
 BROADCAST_SHARE = 4
 """For signals the limit is a quarter of the queue: they can be sent without end, to thousands of
 clients that do not read."""
+_PING = 0x89
 _PONG = 0x8A
 CLOSE_CODES = {
     "clientDisconnected": WSCloseCode.OK,
@@ -85,10 +86,17 @@ class WebSocketSink:
         if self._connection.writing_paused:
             self._check_limits(broadcast=False)
 
+    def ping(self) -> None:
+        """Asks the other end's WebSocket, not its program, whether it is there."""
+        self._control(_PING, b"")
+
     def pong(self, payload: bytes) -> None:
         """Answers a WebSocket ping frame."""
+        self._control(_PONG, payload)
+
+    def _control(self, kind: int, payload: bytes) -> None:
         if not self._gone():
-            self._put(frame_header(_PONG, len(payload)) + payload)
+            self._put(frame_header(kind, len(payload)) + payload)
             if self._connection.writing_paused:
                 self._check_limits(broadcast=False)
 

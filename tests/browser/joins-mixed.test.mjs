@@ -1,5 +1,6 @@
 // Python clients, Chromium and Firefox in one encrypted session, joining at once.
-// MIXED_JOINS: how often (once unless told otherwise), JOIN_SEED: of the gaps and speeds.
+// MIXED_JOINS: how often (once unless told otherwise), JOIN_SEED: of the gaps and speeds,
+// JOIN_BROWSERS: which browsers, JOIN_PYTHON: how many Python clients.
 import { randomInt } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import process from 'node:process';
@@ -11,7 +12,8 @@ import { seeded } from './support/random.mjs';
 
 const ROUNDS = Number(process.env.MIXED_JOINS ?? 1);
 const SEED = Number(process.env.JOIN_SEED ?? randomInt(2 ** 31));
-const PYTHON_CLIENTS = 2;
+const KINDS = (process.env.JOIN_BROWSERS ?? Object.keys(browsers).join()).split(',');
+const PYTHON_CLIENTS = Number(process.env.JOIN_PYTHON ?? 2);
 
 let lab;
 let python;
@@ -24,22 +26,21 @@ after(async () => {
   await lab?.close();
 });
 
-const skip = Object.values(browsers).every(({ isHere }) => isHere) ? false : 'a browser is missing';
+const skip = KINDS.every((kind) => browsers[kind].isHere) ? false : 'a browser is missing';
 
 test(
-  `Python, Chromium and Firefox see and hear each other, ${ROUNDS} times`,
+  `Python clients and browsers see and hear each other, ${ROUNDS} times`,
   { skip },
   async (context) => {
     context.diagnostic(`JOIN_SEED=${SEED}`);
     const random = seeded(SEED);
-    await joins.playRounds(lab.server, ROUNDS, async (room) => {
+    await joins.playRounds(lab, ROUNDS, async (room) => {
       await Promise.all([lab.empty(), python.leave()]);
       const come = async () => ({ ...joins.chance(random), token: await lab.server.token(room) });
       const clients = await Promise.all(Array.from({ length: PYTHON_CLIENTS }, come));
-      const kinds = Object.keys(browsers);
-      const chances = await Promise.all(kinds.map(come));
+      const chances = await Promise.all(KINDS.map(come));
       const people = await Promise.all(
-        kinds.map((kind, index) => joins.newcomer(lab, kind, chances[index].slowdown)),
+        KINDS.map((kind, index) => joins.newcomer(lab, kind, chances[index].slowdown)),
       );
       const [theirs, ...streams] = await Promise.all([
         python.join(room, clients),

@@ -24,7 +24,7 @@ for (const number of SIZES) {
     context.diagnostic(`JOIN_SEED=${SEED}`);
     const random = seeded(SEED + number);
     const size = number < MANY ? undefined : SMALL;
-    await joins.playRounds(lab.server, ROUNDS, async (room) => {
+    await joins.playRounds(lab, ROUNDS, async (room) => {
       await lab.empty();
       const chances = Array.from({ length: number }, () => joins.chance(random));
       const people = await Promise.all(

@@ -157,6 +157,26 @@ async def test_a_silent_client_is_taken_for_lost_and_a_pinging_one_is_not(gate):
     ]
 
 
+async def test_a_client_too_busy_to_ping_stays_while_its_websocket_answers(gate):
+    """As a browser's does for a page that stands still."""
+    busy, watching = await gate.connect(), await gate.connect()
+    await hello(busy)
+    await hello(watching)
+
+    async def answer_pings() -> None:
+        while not busy.ws.closed:
+            await busy.ws.receive()
+
+    answering = asyncio.create_task(answer_pings())
+    seen = []
+    for _ in range(16):
+        await watching.send("ping")
+        seen.append((await watching.receive())["t"])
+        await asyncio.sleep(0.25)  # keep-alive runs on the wall clock
+    answering.cancel()
+    assert "connectionDestroyed" not in seen
+
+
 async def test_a_server_that_stood_still_does_not_take_its_clients_for_silent(gate):
     """Server and client share the loop: what was sent meanwhile waits with the late timer."""
     client = await gate.connect()

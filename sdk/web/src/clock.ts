@@ -21,15 +21,27 @@ const MOST_TIMES = 6;
 
 /**
  * Calls after `delayMs` in which the page ran: while it stands still (a busy or suspended machine)
- * nobody can answer it, and all of that counts as one step. Returns what cancels the call.
+ * nobody can answer it, and all of that counts as one step. A step at whose end `isAtWork` counts
+ * nothing: the page itself has still to do what is waited for. Returns what cancels the call.
  */
-export function afterRunning(clock: Clock, delayMs: number, call: () => void): () => void {
-  const endMs = clock.now() + MOST_TIMES * delayMs;
+export function afterRunning(
+  clock: Clock,
+  delayMs: number,
+  call: () => void,
+  isAtWork: () => boolean = () => false,
+): () => void {
+  let endMs = clock.now() + MOST_TIMES * delayMs;
   let cancel: () => void = () => undefined;
   const step = (restMs: number): void => {
     const stepMs = Math.min(restMs, STEP_MS);
-    const isLast = stepMs === restMs || clock.now() >= endMs;
-    cancel = clock.after(stepMs, () => (isLast ? call() : step(restMs - stepMs)));
+    const beganMs = clock.now();
+    cancel = clock.after(stepMs, () => {
+      if (isAtWork()) {
+        endMs += clock.now() - beganMs;
+        step(restMs);
+      } else if (stepMs === restMs || beganMs >= endMs) call();
+      else step(restMs - stepMs);
+    });
   };
   step(delayMs);
   return () => cancel();

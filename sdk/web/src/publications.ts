@@ -26,6 +26,8 @@ interface PublicationsEnvironment {
   readonly clock: Clock;
   readonly directory: Directory;
   readonly isEncrypted: boolean;
+  /** Whether this client negotiates what it sends. */
+  readonly isAtWork: () => boolean;
   /** Where own streams go. */
   readonly sending: Pick<Uplink, 'publish' | 'unpublish' | 'forget'>;
   update(stream: Stream, change: Parameters<PublisherBinding['update']>[0]): void;
@@ -134,8 +136,8 @@ export class Publications {
     try {
       await publisher.ready;
       if (!this.isWanted(entry)) return;
-      const { clock, sending, isEncrypted } = this.environment;
-      entry.waiting.limit(clock, 'The stream did not become live', (error) =>
+      const { sending, isEncrypted } = this.environment;
+      entry.waiting.limit(this.environment, 'The stream did not become live', (error) =>
         this.remove(entry, error),
       );
       const sources = publisher.sources(isEncrypted);

@@ -91,6 +91,7 @@ export class Room {
     this.subscriptions = new Subscriptions({
       clock,
       isEncrypted,
+      isAtWork: () => this.downlink.isNegotiating,
       send,
       dropLink: (subscriberId) => this.peers?.drop(subscriberId),
       binding: (subscriberId) => ({
@@ -101,6 +102,7 @@ export class Room {
     this.publications = new Publications({
       clock,
       isEncrypted,
+      isAtWork: () => this.uplink.isNegotiating,
       directory: this.directory,
       sending: this.peers ?? this.uplink,
       update: (stream, change) => this.updateStream(stream, change),

@@ -21,6 +21,8 @@ interface Entry {
 interface SubscriptionsEnvironment {
   readonly clock: Clock;
   readonly isEncrypted: boolean;
+  /** Whether this client negotiates what it receives. */
+  readonly isAtWork: () => boolean;
   send(message: RequestMessage): Promise<Reply>;
   /** Of a relayed session: the link of a Subscriber is not wanted any more. */
   dropLink(subscriberId: string): void;
@@ -47,7 +49,7 @@ export class Subscriptions {
     const losses = new LossBackoff();
     const entry: Entry = { subscriber, waiting, id: undefined, failures: 0, losses };
     this.entries.set(subscriber, entry);
-    waiting.limit(this.environment.clock, 'No media connection came about', (error) =>
+    waiting.limit(this.environment, 'No media connection came about', (error) =>
       this.remove(entry, error),
     );
     void this.attempt(entry);

@@ -5,6 +5,12 @@ import { type OTError, otError } from './errors';
 /** How long media may take, retries of a lost transport included. */
 const LIVE_TIMEOUT_MS = 20_000;
 
+interface Patience {
+  readonly clock: Clock;
+  /** Whether this client negotiates the media connection. */
+  readonly isAtWork: () => boolean;
+}
+
 export class Waiting<Result> {
   readonly result: Promise<Result>;
   private isLimited = false;
@@ -15,13 +21,19 @@ export class Waiting<Result> {
     this.result = new Promise((resolve, reject) => (this.settle = { resolve, reject }));
   }
 
-  /** Time runs from the first call on. */
-  limit(clock: Clock, complaint: string, onTimeout: (error: OTError) => void): void {
+  /**
+   * Time runs from the first call on, but not while the client itself `isAtWork`: a slow machine
+   * takes long over its descriptions, and nothing is wrong with the way to the server.
+   */
+  limit(
+    { clock, isAtWork }: Patience,
+    complaint: string,
+    onTimeout: (error: OTError) => void,
+  ): void {
     if (!this.isOpen || this.isLimited) return;
     this.isLimited = true;
-    this.cancel = afterRunning(clock, LIVE_TIMEOUT_MS, () =>
-      onTimeout(otError('OT_ICE_WORKFLOW_FAILED', complaint)),
-    );
+    const fail = (): void => onTimeout(otError('OT_ICE_WORKFLOW_FAILED', complaint));
+    this.cancel = afterRunning(clock, LIVE_TIMEOUT_MS, fail, isAtWork);
   }
 
   /** True before `resolve` and `reject`. */

@@ -7,12 +7,17 @@ const lab = {
   publishers: [],
   patterns: [],
 
+  /** `at`: milliseconds since the page began. */
+  note(name, detail = {}) {
+    lab.events.push({ name, ...detail, at: Math.round(performance.now()) });
+  },
+
   /** Resolves with the error's name when connecting fails, else with `null`. */
   connect({ apiKey, sessionId, url, token, secret, options = {} }) {
     const given = { serverUrl: url, ...options };
     if (secret !== null) given.encryptionSecret = secret;
     lab.session = OT.initSession(apiKey, sessionId, given);
-    const note = (name, detail = {}) => lab.events.push({ name, ...detail });
+    const { note } = lab;
     lab.session.on({
       sessionConnected: () => note('sessionConnected'),
       sessionDisconnected: ({ reason }) => note('sessionDisconnected', { reason }),
@@ -40,7 +45,8 @@ const lab = {
       stream,
       'subscribers',
       { insertMode: 'append', width: 320, height: 240, ...properties },
-      (error) => error && lab.events.push({ name: 'subscribeFailed', error: error.name }),
+      (error) =>
+        error && lab.note('subscribeFailed', { error: error.name, message: error.message }),
     );
     lab.subscribers.set(stream.streamId, subscriber);
     for (const name of [
@@ -51,7 +57,7 @@ const lab = {
       'videoDisabled',
       'destroyed',
     ]) {
-      subscriber.on(name, () => lab.events.push({ name, streamId: stream.streamId }));
+      subscriber.on(name, ({ reason }) => lab.note(name, { streamId: stream.streamId, reason }));
     }
     return subscriber;
   },
@@ -68,7 +74,7 @@ const lab = {
       ...properties,
     });
     for (const name of ['streamCreated', 'streamDestroyed', 'muteForced', 'destroyed']) {
-      publisher.on(name, () => lab.events.push({ name: `publisher ${name}` }));
+      publisher.on(name, ({ reason }) => lab.note(`publisher ${name}`, { reason }));
     }
     lab.publishers.push(publisher);
     try {
@@ -136,6 +142,14 @@ const lab = {
       }
     }
     return found;
+  },
+
+  /** What is known of this client: what it was told, what it sends, and its media connections. */
+  async describe() {
+    const { session, events } = lab;
+    const publishers = lab.publishers.map(({ stream }) => stream?.streamId);
+    const peers = await Promise.all(peerHistories.map(describePeer));
+    return { connection: session?.connection?.connectionId, publishers, peers, lateMs, events };
   },
 
   async stats(streamId) {

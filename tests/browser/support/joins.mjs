@@ -1,9 +1,13 @@
 // People who join at once: how they come, and whether each sees and hears each other.
 import assert from 'node:assert/strict';
+import { loadavg } from 'node:os';
 import { SECRET } from './lab.mjs';
 
 const MAX_GAP_MS = 400;
 const MAX_SLOWDOWN = 4;
+/** More rounds than this tell how they go. */
+const FEW = 3;
+const LOG_CHARACTERS = 6_000;
 /** On a machine that other tests slow down, too: slow is no failure, never is. */
 export const ALL_THERE_MS = 90_000;
 
@@ -39,9 +43,7 @@ export async function meets(person, streams) {
     streams,
     ALL_THERE_MS,
   );
-  if (missing.length === 0) return null;
-  const events = await person.do(() => globalThis.lab.events);
-  return { kind: person.kind, missing, events, faults: person.faults };
+  return missing.length === 0 ? null : { kind: person.kind, missing };
 }
 
 export const allBut = (streams, own) => streams.filter((one) => one !== own);
@@ -50,16 +52,23 @@ export const allBut = (streams, own) => streams.filter((one) => one !== own);
  * All of them, whatever one finds: how many fail counts. `play`, with a fresh room, resolves with
  * what each of the people missed, or null.
  */
-export async function playRounds(server, count, play) {
+export async function playRounds(lab, count, play) {
   const failed = [];
   for (let round = 1; round <= count; round += 1) {
-    const room = await server.createRoom();
+    const room = await lab.server.createRoom();
+    const began = performance.now();
     const failures = await play(room).catch((error) => [error.stack]);
     const real = failures.filter((failure) => failure !== null);
+    const tookS = ((performance.now() - began) / 1_000).toFixed(1);
+    const load = loadavg()[0].toFixed(1);
+    if (count > FEW)
+      console.error(`round ${round}: ${tookS} s, load ${load}, missed ${real.length}`);
     if (real.length > 0) {
       failed.push(round);
-      const explained = await server.application.explain(room.sessionId).catch(String);
-      console.error(`round ${round}: ${JSON.stringify({ failures: real, explained }, null, 1)}`);
+      const explained = await lab.server.application.explain(room.sessionId).catch(String);
+      const known = { failures: real, people: await lab.describe(), explained };
+      console.error(`round ${round}, load ${load}: ${JSON.stringify(known, null, 1)}`);
+      console.error(lab.server.output.slice(-LOG_CHARACTERS));
     }
   }
   assert.deepEqual(failed, [], `${failed.length} of ${count} rounds failed: ${failed.join()}`);

@@ -7,6 +7,9 @@ import { Server } from './server.mjs';
 /** Of 1.2 s each: a machine that is busy may stop a video for one of them, never for all. */
 const LOOKS = 6;
 
+/** A page that takes longer is stuck. */
+const ANSWER_MS = 15_000;
+
 export const SECRET = 'a secret for the lab';
 
 /** Server, pages and browsers of one test file. */
@@ -17,7 +20,13 @@ export class Lab {
   static async open(environment = {}) {
     const lab = new Lab();
     lab.pages = await Pages.start();
-    lab.server = await Server.start(environment);
+    try {
+      lab.server = await Server.start(environment);
+    } catch (error) {
+      // Else the process would wait for its pages' end.
+      lab.pages.stop();
+      throw error;
+    }
     return lab;
   }
 
@@ -40,6 +49,11 @@ export class Lab {
     const failure = await person.connect(room, await this.server.token(room, { role }), secret);
     assert.equal(failure, null);
     return person;
+  }
+
+  /** What each of the people knows of their part, also of one whose page does not answer. */
+  describe() {
+    return Promise.all(this.#people.map(({ person }) => person.describe()));
   }
 
   /** Everybody leaves; the browsers stay for the next test. */
@@ -74,6 +88,13 @@ export class Person {
   /** Runs a function in the page. */
   do(action, ...args) {
     return this.page.evaluate(action, ...args);
+  }
+
+  async describe() {
+    const { kind, faults } = this;
+    const silence = new Promise((resolve) => setTimeout(resolve, ANSWER_MS, 'no answer'));
+    const said = this.do(() => lab.describe()).catch(String);
+    return { kind, faults, known: await Promise.race([said, silence]) };
   }
 
   /** The same for pages that have no lab. */

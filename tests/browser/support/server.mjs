@@ -14,7 +14,7 @@ import { Application } from './application.mjs';
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const program = process.env.SEALROUTE ?? join(root, '.venv/bin/sealroute');
-const START_TIMEOUT_MS = 15_000;
+const START_TIMEOUT_MS = 60_000;
 const LOWEST_PORT = 10_000;
 const FIRST_EPHEMERAL_PORT = Number(
   readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').split(/\s/)[0],

@@ -112,7 +112,7 @@ class Publishing:
         try:
             await uplink.publish(publisher.source, publisher.video_codec, prepare)
         except BaseException as error:
-            self.publishers.pop(publisher.stream_id, None)
+            self._withdraw(publisher)
             is_useless = self.uplink is uplink and not self.publishers
             if isinstance(error, UnexpectedServerResponse) and is_useless:
                 # It carries nothing, and what it was told last may be half applied.
@@ -149,6 +149,11 @@ class Publishing:
             raise UnexpectedServerResponse("The server gave two streams one id")
         self._named.add(stream_id)
         return stream_id
+
+    def _withdraw(self, publisher: Publisher) -> None:
+        """Others may know of its stream already, and would wait for media that does not come."""
+        if self.publishers.pop(publisher.stream_id, None) is not None:
+            self._session.spawn(self._give_back(publisher.stream_id))
 
     async def _give_back(self, stream_id: str) -> None:
         """A stream that the server has made and that nothing will be sent for."""

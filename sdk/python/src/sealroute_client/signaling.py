@@ -24,6 +24,7 @@ from sealroute_client.errors import (
     ServerError,
     UnexpectedServerResponse,
 )
+from sealroute_client.overdue import OverdueAnswers
 from sealroute_client.reaching import unreached
 from sealroute_client.rules import (
     DEFAULT_GRACE_S,
@@ -123,6 +124,8 @@ class Signaling:
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._numbers = itertools.count(1)
         self._waiting: dict[int, _Request] = {}
+        self._overdue = OverdueAnswers()
+        self._giving_back: set[asyncio.Task[None]] = set()
         self._reported: set[str] = set()
         """Kinds of misshapen messages that were reported: each once."""
         self._task: asyncio.Task[None] | None = None
@@ -176,7 +179,8 @@ class Signaling:
             raise NotConnected("The session is not connected")
         number = next(self._numbers)
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = _Request(kind, future)
+        self._waiting[number] = _Request(number, kind, future)
+        answer: Message | None = None
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 await self._send({"t": kind, "id": number, **members})
@@ -184,8 +188,19 @@ class Signaling:
         except TimeoutError:
             raise RequestTimeout(f"The server did not answer {kind}") from None
         finally:
-            self._waiting.pop(number, None)
+            if answer is None:
+                self._give_up(number, kind, future)
         return answer
+
+    def _give_up(self, number: int, kind: str, answer: "asyncio.Future[Message]") -> None:
+        """Nobody waits any more: the time is over, the socket is lost, or who asked was
+        cancelled."""
+        if self._waiting.pop(number, None) is not None:
+            self._overdue.expect(number, kind)
+        elif answer.done() and not answer.cancelled() and answer.exception() is None:
+            # It came in the moment in which who asked was cancelled.
+            self._overdue.expect(number, kind)
+            self._on_overdue(answer.result())
 
     async def _send(self, message: Message) -> None:
         await self._is_up.wait()
@@ -354,15 +369,32 @@ class Signaling:
         number = message.get("re")
         waiting = None
         if isinstance(number, int) and number is not True:  # which is 1 to a dict
-            waiting = self._waiting.get(number)
+            waiting = self._waiting.pop(number, None)
         if waiting is None:
+            self._on_overdue(message)
             return self._hand_on(message)
-        if not waiting.answer.done():
-            try:
-                waiting.answer.set_result(_answer(waiting.kind, message))
-            except SealrouteError as error:
-                waiting.answer.set_exception(error)
+        if waiting.answer.done():
+            # Who asked has not run since it was given up.
+            self._overdue.expect(waiting.number, waiting.kind)
+            self._on_overdue(message)
+            return True
+        try:
+            waiting.answer.set_result(_answer(waiting.kind, message))
+        except SealrouteError as error:
+            waiting.answer.set_exception(error)
         return True
+
+    def _on_overdue(self, message: Message) -> None:
+        """If it is an answer that nobody waits for, what it names is given back."""
+        returned = self._overdue.take(message)
+        if returned is not None:
+            task = asyncio.create_task(self._give_back(*returned))
+            self._giving_back.add(task)
+            task.add_done_callback(self._giving_back.discard)
+
+    async def _give_back(self, kind: str, named: dict[str, str]) -> None:
+        with contextlib.suppress(SealrouteError):
+            await self.request(kind, **named)
 
     def _hand_on(self, message: Message) -> bool:
         """False: it is misshapen, and nothing was made of it."""
@@ -430,6 +462,7 @@ class Signaling:
 class _Request:
     """One that waits for its answer."""
 
+    number: int
     kind: str
     answer: asyncio.Future[Message]
 

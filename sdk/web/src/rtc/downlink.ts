@@ -71,6 +71,10 @@ export class Downlink {
     return this.peer;
   }
 
+  get isNegotiating(): boolean {
+    return this.queue.isBusy;
+  }
+
   /** All receivers ever made, with the worker's names of their tracks. */
   receivers(): { name: string; kind: Kind; mid: string; receiver: RTCRtpReceiver }[] {
     return (this.peer?.getTransceivers() ?? []).flatMap(({ mid, receiver }) => {

@@ -89,6 +89,10 @@ export class Uplink {
   /** Of the transport that there is. */
   stats: StatsReader | undefined;
 
+  get isNegotiating(): boolean {
+    return this.queue.isBusy;
+  }
+
   get connection(): RTCPeerConnection | undefined {
     return this.peer;
   }
@@ -209,8 +213,14 @@ export class Uplink {
       ...(this.encryption ? { e2eeFormat: this.encryption.format } : {}),
     });
     if (reply.t !== 'published') throw otError('OT_UNEXPECTED_SERVER_RESPONSE', 'No answer');
-    await this.takeAnswer(peer, reply, lines);
-    await this.start(lines, sources, reply);
+    try {
+      await this.takeAnswer(peer, reply, lines);
+      await this.start(lines, sources, reply);
+    } catch (error) {
+      // Others were told of it already, and would wait for media that does not come.
+      this.request({ t: 'unpublish', streamId: reply.streamId }).catch(() => undefined);
+      throw error;
+    }
     return {
       streamId: reply.streamId,
       senders: Object.fromEntries(lines.map(({ kind, transceiver }) => [kind, transceiver.sender])),
@@ -219,13 +229,12 @@ export class Uplink {
 
   private async takeAnswer(
     peer: RTCPeerConnection,
-    { answer, streamId }: Published,
+    { answer }: Published,
     lines: readonly Line[],
   ): Promise<void> {
     try {
       await this.apply(peer, answer, lines);
     } catch (error) {
-      this.request({ t: 'unpublish', streamId }).catch(() => undefined);
       throw asOTError(error, 'OT_SET_REMOTE_DESCRIPTION_FAILED');
     }
   }

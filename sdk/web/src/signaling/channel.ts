@@ -20,6 +20,7 @@ import type {
   ServerMessage,
   Welcome,
 } from './messages';
+import { OverdueAnswers } from './overdue';
 import { clampedTimes } from './times';
 
 type DistributiveOmit<Union, Key extends PropertyKey> = Union extends unknown
@@ -83,6 +84,7 @@ export class SignalingChannel {
   private socket: Socket | undefined;
   private nextId = 1;
   private readonly pending = new Map<number, Pending>();
+  private readonly overdue = new OverdueAnswers();
   /** Requests made while the socket is lost. */
   private waiting: ClientMessage[] = [];
   private welcome: Welcome | undefined;
@@ -207,6 +209,7 @@ export class SignalingChannel {
     return new Promise((resolve, reject) => {
       const cancelTimeout = afterRunning(this.environment.clock, REQUEST_TIMEOUT_MS, () => {
         this.pending.delete(id);
+        this.overdue.await(id, message.t);
         reject(otError('OT_TIMEOUT', 'The server did not answer in time'));
       });
       // An ICE restart is only good at its moment.
@@ -294,6 +297,8 @@ export class SignalingChannel {
   private settle(id: number, answer: ServerMessage | Fault): void {
     const pending = this.pending.get(id);
     if (id === this.greetingId) this.greetingId = undefined;
+    const returned = this.overdue.take(id, answer);
+    if (returned) this.send({ ...returned, id: this.nextId++ });
     if (!pending) return;
     this.pending.delete(id);
     pending.cancelTimeout();
@@ -395,7 +400,7 @@ export class SignalingChannel {
         if (message && id > lastRequest && !waiting.includes(message)) this.send(message);
       }
     }
-    waiting.forEach((message) => this.send(message));
+    waiting.filter(({ id }) => this.pending.has(id)).forEach((message) => this.send(message));
   }
 
   /** What came over this socket after its welcome. */

@@ -153,6 +153,14 @@ for (const isEncrypted of [true, false]) {
   });
 }
 
+test('a stream whose encryption does not start is given back to the server', async (context) => {
+  const { asked, publish } = stage();
+  const startSender = (): Promise<void> => Promise.reject(new Error('it did not start'));
+  context.mock.method(encryption, 'startSender', startSender);
+  await assert.rejects(publish(), /it did not start/);
+  assert.deepEqual(asked, ['publish', 'unpublish']);
+});
+
 test('how audio is sent is what the publisher wants, whatever the server answers', async () => {
   const opus = (parameters: string): string => HONEST + `a=fmtp:111 ${parameters}\r\n`;
   for (const [format, offered] of [

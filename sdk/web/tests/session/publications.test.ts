@@ -17,6 +17,7 @@ test('a publisher fails while the server says that it drops its frames', async (
     clock,
     directory,
     isEncrypted: true,
+    isAtWork: () => false,
     sending: {
       publish: ([source]) => {
         encrypted = source?.onEncrypted;

@@ -13,6 +13,7 @@ function subscriptions(clock = new FakeClock(), nextName = (): string => 'one'):
   return new Subscriptions({
     clock,
     isEncrypted: true,
+    isAtWork: () => false,
     send: async ({ t }) => {
       const reply = t === 'subscribe' ? { t: 'subscribed', subscriberId: nextName() } : { t: 'ok' };
       return Promise.resolve({ re: 1, ...reply } as Reply);

@@ -76,6 +76,33 @@ describe('the signaling channel', () => {
     assert.equal((await third).name, 'OT_TIMEOUT');
   });
 
+  test('gives back what the server makes after nobody waits for it any more', async () => {
+    const { channel, socket, clock } = await new Harness().connected();
+    const late = [
+      channel.request({ t: 'publish', name: '', hasAudio: true, hasVideo: false, tracks: [] }),
+      channel.request({ t: 'subscribe', streamId: 'x' }),
+    ].map(failure);
+    const [publishing, subscribing] = [socket.last('publish').id, socket.last('subscribe').id];
+    for (let passedMs = 0; passedMs < 20_000; passedMs += 5_000) {
+      await clock.advance(5_000);
+      socket.deliver({ t: 'pong', re: 0 });
+    }
+    assert.deepEqual(
+      (await Promise.all(late)).map(({ name }) => name),
+      ['OT_TIMEOUT', 'OT_TIMEOUT'],
+    );
+    const before = socket.sent.length;
+    for (let times = 0; times < 2; times += 1) {
+      socket.deliver({ t: 'published', re: publishing, streamId: 's', answer: '', tracks: [] });
+      socket.deliver({ t: 'subscribed', re: subscribing, subscriberId: 'one', streamId: 'x' });
+    }
+    const given = socket.sent.slice(before).map(({ id: _id, ...message }) => message);
+    assert.deepEqual(given, [
+      { t: 'unpublish', streamId: 's' },
+      { t: 'unsubscribe', subscriberId: 'one' },
+    ]);
+  });
+
   test('that is closed while it greets takes its leave', async () => {
     const harness = new Harness();
     const connecting = failure(harness.channel.connect());

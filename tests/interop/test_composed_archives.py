@@ -15,7 +15,7 @@ from aiortc import AudioStreamTrack, VideoStreamTrack
 
 from config.settings import ArchiveSettings, EgressSettings
 from tests.media_site import media_site
-from tests.served import NEEDS_THE_MEDIA_CORE, until
+from tests.served import NEEDS_THE_MEDIA_CORE, Server, until
 
 pytestmark = [
     pytest.mark.interop,
@@ -139,3 +139,25 @@ async def test_a_call_is_composed_into_one_file(site, tmp_path) -> None:
     # tests/unit/egress/test_composed.py measures it in virtual time.
     assert len(flashes) >= 3
     assert len(beeps) >= 3
+
+
+async def test_a_server_that_is_killed_finishes_the_file_at_its_next_start(tmp_path) -> None:
+    server = Server(tmp_path / "data", e2ee=False)
+    await server.start()
+    application = opentok.Client(server.api_key, server.project["apiSecret"], api_url=server.url)
+    ann = await server.join(None)
+    await ann.publish(video=Flashes(60), audio=False)
+    archive = await asyncio.to_thread(application.start_archive, server.session_id)
+    await asyncio.sleep(5.0)
+    server.process.kill()
+    await asyncio.wait_for(server.process.wait(), 15)
+    await ann.disconnect()
+    await server.serve()
+    shown = await finished(application, archive.id)
+    assert shown.status == "available"
+    file = tmp_path / "archive.mp4"
+    file.write_bytes(await asyncio.to_thread(lambda: urlopen(shown.url).read()))
+    frames, _ = decoded(file)
+    assert len(frames) >= 30
+    assert {round((later - at) * 30, 3) for (at, _), (later, _) in pairwise(frames)} == {1}
+    await server.stop()

@@ -13,6 +13,7 @@ from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
+from config.broadcast_settings import BroadcastSettings
 from config.environment import without_services
 from config.secret import Secret
 from config.settings import (
@@ -71,6 +72,7 @@ SECTIONS = {
     "callbacks": CallbackSettings,
     "egress": EgressSettings,
     "archive": ArchiveSettings,
+    "broadcast": BroadcastSettings,
     "log": LogSettings,
 }
 KNOBS: Knobs = {

@@ -5,25 +5,13 @@ commented sample `default.toml` has the same defaults; a test compares them.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
+from config.broadcast_settings import BroadcastSettings
+from config.knobs import knob
 from config.secret import Secret
 
 NO_SECRET: Secret[str] = Secret("")
 """The default of every secret knob: not set."""
-
-
-def knob(
-    default: Any,  # noqa: ANN401 - the field's annotation says the type
-    why: str,
-    low: float | None = None,
-    high: float | None = None,
-    choices: tuple[str, ...] = (),
-) -> Any:  # noqa: ANN401 - dataclass fields take their type from the annotation
-    """A dataclass field with its documentation and range."""
-    return field(
-        default=default, metadata={"why": why, "low": low, "high": high, "choices": choices}
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,11 +352,15 @@ class EgressSettings:
     )
     cores: int = knob(
         0,
-        "Processor cores for composed archives; more of them are refused. A composed archive of"
+        "Processor cores for composed archives and broadcasts; more of them are refused. One of"
         " 640x480 takes 0.35 of a core, 1280x720 0.65, 1920x1080 1.25; one alone is never refused."
         " 0: half of the cores.",
         0,
         1_024,
+    )
+    allowed_networks: str = knob(
+        "",
+        "Non-public networks that broadcasts may be sent to by RTMP, space-separated.",
     )
 
 
@@ -463,4 +455,5 @@ class Settings:
     callbacks: CallbackSettings = field(default_factory=CallbackSettings)
     egress: EgressSettings = field(default_factory=EgressSettings)
     archive: ArchiveSettings = field(default_factory=ArchiveSettings)
+    broadcast: BroadcastSettings = field(default_factory=BroadcastSettings)
     log: LogSettings = field(default_factory=LogSettings)

@@ -10,6 +10,7 @@ import structlog
 
 from sfu.ids import short
 from signaling.domain.archiving import ArchiveRecord
+from signaling.domain.broadcasting import BroadcastRecord
 from signaling.domain.errors import DomainError
 from signaling.domain.features import Feature
 from signaling.domain.projects import is_api_key, is_application_id
@@ -18,6 +19,7 @@ from signaling.domain.session_options import SessionRecord
 _log = structlog.get_logger("audit")
 UNKNOWN = "unknown"
 ArchiveAction = Literal["started", "stopped", "deleted"]
+BroadcastAction = Literal["started", "stopped"]
 
 
 def feature_refused(feature: Feature, reason: str, record: SessionRecord, dialect: str) -> None:
@@ -39,6 +41,17 @@ def archive_changed(action: ArchiveAction, record: ArchiveRecord, dialect: str) 
         project=record.project_id,
         session=short(record.session_id[-12:]),
         archive=short(record.id),
+        dialect=dialect,
+    )
+
+
+def broadcast_changed(action: BroadcastAction, record: BroadcastRecord, dialect: str) -> None:
+    """An application started or stopped a broadcast."""
+    _log.info(
+        f"broadcast {action}",
+        project=record.project_id,
+        session=short(record.session_id[-12:]),
+        broadcast=short(record.id),
         dialect=dialect,
     )
 

@@ -19,19 +19,30 @@ from aiohttp import web
 from config.load import ConfigurationError
 from config.settings import HttpSettings, MediaSettings, OperationsSettings, Settings
 from sfu.core_api import WorkerSettings
+from sfu.egress.broadcast_jobs import BroadcastEgress
 from sfu.media_plane import MediaPlane
 from sfu.native_plane import NativeMediaPlane
 from sfu.peer_transport import MediaPlaneSettings
 from signaling.addresses import ONLY_LOOPBACK, only_loopback, public_addresses
 from signaling.administration import DEVELOPMENT_FILE, NO_PROJECT, first_project, welcome
 from signaling.archives.files import ArchiveFiles
-from signaling.archives.parts import ArchiveParts, Links
+from signaling.archives.parts import ArchiveParts
 from signaling.archives.running import EgressOpener, archive_folder, open_egress, running_archives
 from signaling.archives.service import Archives
 from signaling.authenticator import Authenticator
+from signaling.broadcasts.folders import BroadcastFolders
+from signaling.broadcasts.parts import BroadcastParts
+from signaling.broadcasts.running import (
+    broadcast_folder,
+    egress_policy,
+    open_hls,
+    running_broadcasts,
+)
+from signaling.broadcasts.service import Broadcasts
 from signaling.callbacks.service import running_callbacks, target_policy
 from signaling.clock import Clock, SystemClock
 from signaling.draining import Drain, DrainEnd, Hurried
+from signaling.egress.links import Links
 from signaling.http.connection_gate import ConnectionGate
 from signaling.http.listener import bound_sockets
 from signaling.http.request_gate import RequestGate
@@ -155,8 +166,9 @@ async def running_server(
             links=Links(settings.archive.public_url),
         )
         archives = await stack.enter_async_context(running_archives(parts))
+        broadcasts = await stack.enter_async_context(_broadcasting(settings, parts, directory))
         services = Services(
-            store, authenticator, live, metrics, clock, os.urandom, archives, targets
+            store, authenticator, live, metrics, clock, os.urandom, archives, broadcasts, targets
         )
         gate = WebSocketGate(authenticator, directory, clock, settings, metrics)
         readiness = Readiness()
@@ -173,7 +185,7 @@ async def running_server(
         runner = HttpRunner(web_app.build(), Deadlines.of(settings.http), gates())
         await _listen(runner, settings.http, bound, certificate)
         refusing = partial(_refuse_joins, readiness, directory, metrics)
-        leaving = _Leaving(runner, directory, archives, refusing)
+        leaving = _Leaving(runner, directory, archives, broadcasts, refusing)
         stack.push_async_callback(_leave, leaving, settings.signaling.shutdown_ms / 1000)
         for sampler in (
             *(_sample_lag(metrics), _sample_counts(metrics, live)),
@@ -207,6 +219,33 @@ async def running_server(
             drain=partial(drain.run, settings.signaling.drain_s),
             operations_port=_port_of(operations),
         )
+
+
+@contextlib.asynccontextmanager
+async def _broadcasting(
+    settings: Settings, archives: ArchiveParts, directory: SessionDirectory
+) -> AsyncIterator[Broadcasts]:
+    """Broadcasts run beside the archives, in processes of the same egress."""
+    egress = archives.egress if isinstance(archives.egress, BroadcastEgress) else None
+    hls = None if egress is None else await open_hls(settings)
+    public_url = settings.broadcast.public_url
+    parts = BroadcastParts(
+        store=archives.store,
+        sessions=directory,
+        folders=BroadcastFolders(broadcast_folder(settings)),
+        egress=egress,
+        report_event=archives.report_event,
+        metrics=archives.metrics,
+        clock=archives.clock,
+        schedule=archives.schedule,
+        settings=settings.broadcast,
+        links=Links(public_url or _url(settings, 0 if hls is None else hls.port)),
+        targets=egress_policy(settings),
+        random_bytes=os.urandom,
+        hls=hls,
+    )
+    async with running_broadcasts(parts, hls) as broadcasts:
+        yield broadcasts
 
 
 async def _first_words(store: Store, clock: Clock, settings: Settings, url: str) -> str | None:
@@ -383,6 +422,7 @@ class _Leaving:
     runner: web.AppRunner
     directory: SessionDirectory
     archives: Archives
+    broadcasts: Broadcasts
     refuse_joins: Callable[[], None]
 
 
@@ -393,12 +433,13 @@ def _refuse_joins(readiness: Readiness, directory: SessionDirectory, metrics: Me
 
 
 async def _leave(parts: _Leaving, within_s: float) -> None:
-    """Refuses new clients, stops listening, finishes archives while their media lasts, disconnects
-    every client, then closes the sockets."""
+    """Refuses new clients, stops listening, finishes archives and broadcasts while media lasts,
+    disconnects every client, then closes the sockets."""
     parts.refuse_joins()
     for site in list(parts.runner.sites):
         await site.stop()
-    await parts.archives.close(within_s * _FOR_ARCHIVES)
+    in_time_s = within_s * _FOR_ARCHIVES
+    await asyncio.gather(parts.archives.close(in_time_s), parts.broadcasts.close(in_time_s))
     try:
         async with asyncio.timeout(within_s):
             await parts.directory.close()

@@ -11,13 +11,14 @@ import pytest
 from config.settings import ArchiveSettings
 from signaling.archives.files import ArchiveFiles
 from signaling.archives.house_keeping import HouseKeeping
-from signaling.archives.parts import ArchiveParts, Links
+from signaling.archives.parts import ArchiveParts
 from signaling.archives.service import Archives, WantedArchive
 from signaling.domain.archiving import ArchiveRecord, StreamMode
 from signaling.domain.effects import Notify
 from signaling.domain.errors import DomainError, ErrorCode
 from signaling.domain.projects import Project, new_project
 from signaling.domain.session_options import SessionRecord
+from signaling.egress.links import Links
 from signaling.metrics import Metrics
 from signaling.storage.base import Store
 from tests.conversation import House, settle

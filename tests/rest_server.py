@@ -8,19 +8,25 @@ from pathlib import Path
 
 from aiohttp import web
 
+from config.broadcast_settings import BroadcastSettings
 from config.settings import ArchiveSettings, HttpSettings, RoomsSettings
 from sfu.core_api import MediaKind
 from sfu.ids import ConnectionId, SubscriberId
 from sfu.media_view import EncodingView
+from sfu.target_policy import TargetPolicy
 from signaling.archives.files import ArchiveFiles
-from signaling.archives.parts import ArchiveParts, Links
+from signaling.archives.parts import ArchiveParts
 from signaling.archives.service import Archives
 from signaling.authenticator import Authenticator
+from signaling.broadcasts.folders import BroadcastFolders
+from signaling.broadcasts.parts import BroadcastParts
+from signaling.broadcasts.service import Broadcasts
 from signaling.clock import SystemClock
 from signaling.domain.errors import ErrorCode, NotFound
 from signaling.domain.projects import Project, new_project
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.session_state import Stream
+from signaling.egress.links import Links
 from signaling.metrics import Metrics
 from signaling.protocol.messages import StreamInfo
 from signaling.rest.call import Services
@@ -132,11 +138,30 @@ def archive_parts(store: Store, metrics: Metrics, data_dir: Path) -> ArchivePart
     )
 
 
+def broadcast_parts(store: Store, metrics: Metrics, data_dir: Path) -> BroadcastParts:
+    """Of a server that cannot broadcast."""
+    return BroadcastParts(
+        store=store,
+        sessions=NoSessions(),
+        folders=BroadcastFolders(data_dir / "broadcasts"),
+        egress=None,
+        report_event=lambda _record, _notice: None,
+        metrics=metrics,
+        clock=SystemClock(),
+        schedule=asyncio.get_running_loop().call_later,
+        settings=BroadcastSettings(),
+        links=Links("http://node.test:8090"),
+        targets=TargetPolicy(),
+        random_bytes=os.urandom,
+    )
+
+
 async def refuse_websocket(_request: web.Request) -> web.StreamResponse:
     return web.Response(status=426)
 
 
 ArchivesOf = Callable[[Store, Project], Archives] | None
+BroadcastsOf = Callable[[Store, Project], Broadcasts] | None
 
 
 @dataclass
@@ -164,11 +189,12 @@ async def open_rest_server(
     data_dir: Path,
     http: HttpSettings | None = None,
     archives_of: ArchivesOf = None,
+    broadcasts_of: BroadcastsOf = None,
     max_downloads: int = 128,
     **project: object,
 ):
     """A server with one project; keyword arguments are the project's. `archives_of`: its archives,
-    if it can record."""
+    if it can record; `broadcasts_of` the same."""
     store = await open_sqlite(data_dir)
     options = {"now_ms": 1_700_000_000_000, "e2ee_enabled": True, **project}
     owner = new_project(random_bytes=os.urandom(44), **options)
@@ -177,6 +203,9 @@ async def open_rest_server(
     archives = Archives(archive_parts(store, metrics, data_dir))
     if archives_of is not None:
         archives = archives_of(store, owner)
+    broadcasts = Broadcasts(broadcast_parts(store, metrics, data_dir))
+    if broadcasts_of is not None:
+        broadcasts = broadcasts_of(store, owner)
     services = Services(
         store=store,
         authenticator=Authenticator(store, clock),
@@ -185,6 +214,7 @@ async def open_rest_server(
         clock=clock,
         random_bytes=os.urandom,
         archives=archives,
+        broadcasts=broadcasts,
     )
     rooms = Rooms(store, clock, RoomsSettings(), http or HttpSettings())
     downloads, places = _open_downloads(services, data_dir, http or HttpSettings(), max_downloads)

@@ -1,7 +1,7 @@
 """Control lines between the server and a child: JSON, numbered in each direction.
 
-A line holds neither media nor secrets. A line that is malformed or out of order ends the
-connection: its other side is not what it should be.
+A line holds no media, and of secrets the names of streams on RTMP servers only. A line that is
+malformed or out of order ends the connection: its other side is not what it should be.
 """
 
 from typing import Annotated, Any, Literal
@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from sfu.egress.composition import Composition, Layout
+from sfu.egress.live_outputs import LiveOutputs
 
 MAX_LINE_BYTES = 4_194_304
 """A job's line lists its streams; 1,000 with connection data of 1 KB are 1.3 MB."""
@@ -38,6 +39,7 @@ class JobLine(Struct, tag_field="line", tag="job", frozen=True):
     paused_at_us: Time | None = None
     streams: list[dict[str, Any]] | None = None
     composition: Composition | None = None
+    live: LiveOutputs | None = None
 
 
 class LayoutLine(Struct, tag_field="line", tag="layout", frozen=True):
@@ -88,6 +90,13 @@ class ProgressLine(Struct, tag_field="line", tag="progress", frozen=True):
     ignored: dict[IgnoredReason, Count] = {}
 
 
+class OutputLine(Struct, tag_field="line", tag="output", frozen=True):
+    """An output of a broadcast is something else now: `hls`, or the RTMP target of that id."""
+
+    output: Text
+    status: Literal["connecting", "ready", "live", "offline", "error"]
+
+
 class DoneLine(Struct, tag_field="line", tag="done", frozen=True):
     size_bytes: Count
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -100,7 +109,7 @@ class FailedLine(Struct, tag_field="line", tag="failed", frozen=True):
 
 
 Down = JobLine | LayoutLine | RecordLine | FinishLine
-Up = ReadyLine | RecordingLine | ProgressLine | DoneLine | FailedLine
+Up = ReadyLine | RecordingLine | ProgressLine | OutputLine | DoneLine | FailedLine
 
 
 class _DownEnvelope(Struct, frozen=True):

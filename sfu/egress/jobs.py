@@ -4,9 +4,10 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sfu.egress.composition import Composition, Layout
+from sfu.egress.live_outputs import LiveOutputs
 
 
 class EgressError(Exception):
@@ -22,7 +23,7 @@ class EgressError(Exception):
 @dataclass(frozen=True, slots=True)
 class ArchiveJob:
     """One archive: with `composition` one file of all streams, else a file for each. `folder`
-    belongs to the job alone."""
+    belongs to the job alone. `live`: a broadcast, which leaves no file."""
 
     archive: str
     folder: Path
@@ -31,6 +32,7 @@ class ArchiveJob:
     created_unix_ms: int
     hold_ms: int
     composition: Composition | None = None
+    live: LiveOutputs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,13 @@ class JobListener(Protocol):
     def on_failed(self, code: str, text: str) -> None:
         """Codes: child_lost, no_media, disk_full, storage. What was written stays in the folder:
         `Egress.recover` makes an archive of it once the cause is gone."""
+
+
+@runtime_checkable
+class OutputListener(Protocol):
+    """A `JobListener` of a broadcast."""
+
+    def on_output(self, output: str, status: str) -> None: ...
 
 
 class Job(Protocol):

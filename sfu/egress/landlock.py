@@ -19,6 +19,8 @@ _FILE_RIGHTS = ((1, (1 << 13) - 1), (2, 1 << 13), (3, _TRUNCATE), (5, 1 << 15))
 """Which version of Landlock brought them."""
 _OF_THE_FOLDER = _WRITE_FILE | _READ_FILE | _READ_DIR | _REMOVE_FILE | _MAKE_REGULAR | _TRUNCATE
 """No links, devices, sockets or folders, and nothing is executed."""
+_OF_THE_NETWORK = tuple(Path(one) for one in ("/etc", "/usr", "/lib", "/lib64", "/run"))
+"""Names, certificates, and the libraries that are loaded for them."""
 _TCP = 3
 _ABSTRACT_SOCKETS_AND_SIGNALS = 3
 _NO_NEW_PRIVS = 38
@@ -50,9 +52,10 @@ def give_up_new_privileges() -> None:
         raise OSError(failed, os.strerror(failed))
 
 
-def restrict_to(folder: Path) -> int:
+def restrict_to(folder: Path, *, network: bool = False) -> int:
     """From now on this process reads and writes files in this folder alone, and connects to no
-    TCP port. Descriptors that are open stay. The version that holds; 0 where there is none.
+    TCP port. Descriptors that are open stay. With `network` it connects, and reads what resolving
+    names and checking certificates takes. The version that holds; 0 where there is none.
 
     Errors: `OSError`; then nothing holds."""
     found = version()
@@ -60,11 +63,14 @@ def restrict_to(folder: Path) -> int:
         return 0
     files = sum(rights for since, rights in _FILE_RIGHTS if found >= since)
     handled = struct.pack("Q", files)
-    handled += struct.pack("Q", _TCP) if found >= 4 else b""
+    handled += struct.pack("Q", 0 if network else _TCP) if found >= 4 else b""
     handled += struct.pack("Q", _ABSTRACT_SOCKETS_AND_SIGNALS) if found >= 6 else b""
     ruleset = _call(_CREATE_RULESET, handled, ctypes.c_size_t(len(handled)), ctypes.c_uint(0))
     try:
         _allow(ruleset, folder, _OF_THE_FOLDER & files)
+        for one in _OF_THE_NETWORK if network else ():
+            if one.exists():
+                _allow(ruleset, one, (_READ_FILE | _READ_DIR) & files)
         _call(_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint(0))
     finally:
         os.close(ruleset)

@@ -16,6 +16,7 @@ from typing import Any
 
 from config.settings import EgressSettings
 from sfu.egress import capacity
+from sfu.egress.broadcast_jobs import BroadcastJob, BroadcastListener
 from sfu.egress.child_link import SILENCE_S, ChildLink, spawn
 from sfu.egress.composition import Composition, Layout
 from sfu.egress.control import (
@@ -26,6 +27,7 @@ from sfu.egress.control import (
     IgnoredReason,
     JobLine,
     LayoutLine,
+    OutputLine,
     ProgressLine,
     ReadyLine,
     RecordingLine,
@@ -33,7 +35,8 @@ from sfu.egress.control import (
 )
 from sfu.egress.deaths import Deaths
 from sfu.egress.forks import COMPOSING_ZYGOTE, ZYGOTE, ForkError, Zygote
-from sfu.egress.jobs import ArchiveJob, EgressError, Finished, JobListener
+from sfu.egress.jobs import ArchiveJob, EgressError, Finished, JobListener, OutputListener
+from sfu.egress.live_run import LiveListener, LiveRun, archive_job
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +50,7 @@ Outcome = DoneLine | FailedLine
 
 
 class Supervisor:
-    """Implements `Egress`."""
+    """Implements `Egress` and `BroadcastEgress`."""
 
     def __init__(
         self,
@@ -88,6 +91,11 @@ class Supervisor:
         self._jobs[run] = run.task
         run.task.add_done_callback(lambda _: self._jobs.pop(run, None))
         return run
+
+    def start_broadcast(
+        self, job: BroadcastJob, media: socket.socket, listener: BroadcastListener
+    ) -> LiveRun:
+        return LiveRun(self.start(archive_job(job), media, LiveListener(listener)))
 
     async def recover(self, job: ArchiveJob) -> Finished | None:
         outcome = await _complete(self._zygote_of(job), job, self._silence_s)
@@ -231,8 +239,11 @@ class ArchiveRun:
             streams=self._streams,
         )
 
-    def _handle(self, line: ReadyLine | RecordingLine | ProgressLine) -> None:
+    def _handle(self, line: ReadyLine | RecordingLine | ProgressLine | OutputLine) -> None:
         match line:
+            case OutputLine(output=output, status=status):
+                if isinstance(self._listener, OutputListener):
+                    self._listener.on_output(output, status)
             case RecordingLine():
                 if not self._is_recording:
                     self._is_recording = True
@@ -304,6 +315,7 @@ def _job_line(job: ArchiveJob, *, origin_us: int, **state: Any) -> JobLine:  # n
         origin_us=origin_us,
         hold_ms=job.hold_ms,
         composition=job.composition,
+        live=job.live,
         **state,
     )
 

@@ -11,19 +11,13 @@ from signaling.archives.files import ArchiveFiles
 from signaling.archives.recording import RecordedSession
 from signaling.clock import Clock
 from signaling.domain.archiving import ArchiveRecord
+from signaling.egress.links import Links
 from signaling.metrics import Metrics
 from signaling.sessions.actor import SessionActor
 from signaling.sessions.context import ReportEvent, Schedule
 from signaling.storage.base import Store
 
 Sleep = Callable[[float], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class Links:
-    """What links begin with; unless it is set, the server knows it when it listens."""
-
-    base_url: str = ""
 
 
 class RecordedSessions(Protocol):

@@ -24,9 +24,10 @@ def archive_folder(settings: Settings) -> Path:
 
 
 def open_egress(settings: Settings) -> Egress | None:
-    """What records archives on this node, if anything may. Its processes begin with the first
-    archive."""
-    if not settings.archive.enabled or not settings.egress.children_max:
+    """What records and broadcasts on this node, if anything may. Its processes begin with the
+    first archive or broadcast."""
+    wanted = settings.archive.enabled or settings.broadcast.enabled
+    if not wanted or not settings.egress.children_max:
         return None
     return Supervisor(settings.egress, close_within_s=_CLOSE_S)
 

@@ -1,11 +1,23 @@
-"""Which streams of a session an archive holds, and what is recorded of each; pure."""
+"""Which streams of a session an archive or a broadcast holds, and what of each; pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from sfu.ids import StreamId
-from signaling.domain.archiving import MAX_STREAMS, ArchiveRecord, StreamMode
+from signaling.domain.archiving import MAX_STREAMS, StreamMode
 from signaling.domain.session_state import SessionState, Stream
+
+
+class StreamChoice(Protocol):
+    """An archive or a broadcast: what it takes of a session."""
+
+    @property
+    def stream_mode(self) -> StreamMode: ...
+    @property
+    def has_audio(self) -> bool: ...
+    @property
+    def has_video(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +43,7 @@ class ArchivedStream:
 
 
 def archived_streams(
-    state: SessionState, record: ArchiveRecord, selected: Mapping[StreamId, Selection]
+    state: SessionState, record: StreamChoice, selected: Mapping[StreamId, Selection]
 ) -> dict[StreamId, ArchivedStream]:
     """By id, the oldest first; a stream without a kind that the archive holds is left out."""
     holds = {"audio": record.has_audio, "video": record.has_video}
@@ -49,7 +61,7 @@ def archived_streams(
 
 
 def _selection(
-    record: ArchiveRecord, selected: Mapping[StreamId, Selection], name: StreamId
+    record: StreamChoice, selected: Mapping[StreamId, Selection], name: StreamId
 ) -> Selection | None:
     return Selection() if record.stream_mode is StreamMode.AUTO else selected.get(name)
 

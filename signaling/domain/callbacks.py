@@ -14,6 +14,15 @@ from urllib.parse import SplitResult, urlsplit
 
 from signaling.domain import jwt_claims
 from signaling.domain.archiving import ArchiveRecord, ArchiveStatus, StreamMode, archive_details
+from signaling.domain.broadcasting import (
+    DEFAULT_MAX_DURATION_S,
+    DEFAULT_RESOLUTION,
+    BroadcastRecord,
+    HlsOutput,
+    OutputStatus,
+    RtmpOutput,
+    broadcast_details,
+)
 from signaling.domain.effects import EventName, Notify
 from signaling.domain.errors import BadRequest, ErrorCode
 from signaling.domain.projects import Project
@@ -36,7 +45,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "captions": ("status",),
     }
 )
-"""Events that can be registered. The last three never happen: the server lacks these features."""
+"""Events that can be registered. The last two never happen: the server lacks these features."""
 _WANTED_BY: Mapping[EventName, tuple[str, str]] = MappingProxyType(
     {
         "sessionCreated": ("session", "created"),
@@ -46,6 +55,7 @@ _WANTED_BY: Mapping[EventName, tuple[str, str]] = MappingProxyType(
         "streamCreated": ("stream", "created"),
         "streamDestroyed": ("stream", "destroyed"),
         "archive": ("archive", "status"),
+        "broadcast": ("broadcast", "status"),
     }
 )
 EVENT_NAMES: tuple[EventName, ...] = tuple(_WANTED_BY)
@@ -55,6 +65,7 @@ BACKOFF_MAX_MS = 300_000
 """Short enough that an application gets its events soon after it recovers, long enough not to load
 it until then."""
 _JITTER = 0.2
+_SAMPLE_PLAYLIST = "https://example.com/hls/index.m3u8"
 _SIGNATURE_CONTEXT = b"sealroute callback signature v1"
 
 
@@ -97,6 +108,8 @@ def callback_event(record: SessionRecord, notice: Notify, at_ms: int) -> Callbac
         details["stream"] = _stream(notice.stream, notice.connection)
     elif notice.archive is not None:
         details = dict(notice.archive)
+    elif notice.broadcast is not None:
+        details = dict(notice.broadcast)
     elif notice.connection is not None:
         details["connection"] = _connection(notice.connection)
     return CallbackEvent(
@@ -155,6 +168,8 @@ def sample(project: Project, event: EventName, now_ms: int) -> dict[str, object]
     if event == "archive":
         archive = _sample_archive(project, now_ms)
         details |= archive_details(archive, "https://example.com/archive.zip")
+    if event == "broadcast":
+        details |= broadcast_details(_sample_broadcast(project, now_ms), _SAMPLE_PLAYLIST)
     if event.endswith("Destroyed") and not event.startswith("session"):
         details["reason"] = "clientDisconnected"
     if event.startswith("connection"):
@@ -181,6 +196,24 @@ def _sample_archive(project: Project, now_ms: int) -> ArchiveRecord:
         reason="user initiated",
         recorded_ms=64_000,
         size_bytes=18_500_123,
+    )
+
+
+def _sample_broadcast(project: Project, now_ms: int) -> BroadcastRecord:
+    return BroadcastRecord(
+        id="00000000-0000-4000-8000-000000000004",
+        project_id=project.api_key,
+        session_id="test",
+        stream_mode=StreamMode.AUTO,
+        has_audio=True,
+        has_video=True,
+        tag="",
+        resolution=DEFAULT_RESOLUTION,
+        max_duration_s=DEFAULT_MAX_DURATION_S,
+        created_ms=now_ms,
+        updated_ms=now_ms,
+        hls=HlsOutput(key="0" * 32, status=OutputStatus.LIVE),
+        rtmp=(RtmpOutput("test", "rtmps://example.com/live", "test", OutputStatus.LIVE),),
     )
 
 

@@ -25,6 +25,7 @@ EventName = Literal[
     "streamCreated",
     "streamDestroyed",
     "archive",
+    "broadcast",
 ]
 
 
@@ -128,8 +129,8 @@ class RestartIceMedia:
 @dataclass(frozen=True, slots=True)
 class Notify:
     """An event for the application's callbacks. `subject` is the id of the session, connection,
-    stream or archive; `connection` is the event's connection, or the publisher of its stream.
-    `archive`: the members of an archive's event."""
+    stream, archive or broadcast; `connection` is the event's connection, or the publisher of its
+    stream. `archive`, `broadcast`: the members of the event of one."""
 
     event: EventName
     subject: str
@@ -137,6 +138,7 @@ class Notify:
     connection: ConnectionInfo | None = field(default=None, compare=False)
     stream: StreamInfo | None = field(default=None, compare=False)
     archive: Mapping[str, object] | None = field(default=None, compare=False)
+    broadcast: Mapping[str, object] | None = field(default=None, compare=False, repr=False)
 
 
 Effect = (

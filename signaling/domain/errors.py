@@ -430,6 +430,22 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         "The link has expired: show the archive to get another one.",
     ),
     _E.BROADCAST_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Broadcast not found."),
+    _E.BROADCAST_RUNNING: _row(
+        Conflict,
+        409,
+        _PARAMETER,
+        "The session is broadcast already: stop that broadcast, or start one with another "
+        "'multiBroadcastTag'.",
+    ),
+    _E.BROADCAST_NOT_RUNNING: _row(Conflict, 409, _PARAMETER, "The broadcast is not running."),
+    _E.ADDRESS_REFUSED: _row(
+        BadRequest,
+        400,
+        _PARAMETER,
+        "The address is not public. The operator can allow its network with the setting "
+        "egress.allowed_networks.",
+        rest_code=15952,
+    ),
     _E.RENDER_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Render not found."),
     _E.CALL_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Audio connection not found."),
     _E.CAPTIONS_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Captions not found."),

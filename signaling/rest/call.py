@@ -9,6 +9,7 @@ import msgspec
 from sfu.target_policy import TargetPolicy
 from signaling.archives.service import Archives
 from signaling.authenticator import Authenticator
+from signaling.broadcasts.service import Broadcasts
 from signaling.clock import Clock
 from signaling.domain.errors import ErrorCode, NotFound
 from signaling.domain.jwt_claims import Kind
@@ -39,6 +40,7 @@ class Services:
     clock: Clock
     random_bytes: Callable[[int], bytes] = field(repr=False)
     archives: Archives
+    broadcasts: Broadcasts
     callback_targets: TargetPolicy = field(default_factory=TargetPolicy)
 
 

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from signaling.domain.archiving import ArchiveStatus, StreamMode
+from signaling.domain.broadcasting import BroadcastStatus
 from signaling.http.answers import Reply
 
 Milliseconds = Annotated[int, Meta(description="Milliseconds since 1970-01-01 UTC")]
@@ -109,7 +110,7 @@ class Callback(Reply):
 
 
 class ArchivedStream(Reply):
-    """A stream of an archive in manual mode."""
+    """A stream of an archive or a broadcast in manual mode."""
 
     stream_id: str
     has_audio: bool
@@ -153,6 +154,64 @@ class Archives(Reply):
 
     count: int
     items: tuple[Archive, ...]
+
+
+class HlsSettings(Reply):
+    low_latency: bool
+    dvr: bool
+
+
+class OutputSettings(Reply, omit_defaults=True):
+    hls: HlsSettings | None = None
+
+
+class RtmpUrl(Reply):
+    id: str
+    server_url: str
+    stream_name: str
+    status: Literal["connecting", "live", "offline", "error"]
+
+
+class BroadcastUrls(Reply, kw_only=True):
+    """Where the broadcast can be seen. `hls` is the address of the playlist, from the start on."""
+
+    hls: str | msgspec.UnsetType = msgspec.UNSET
+    hls_status: Literal["connecting", "ready", "live", "ended", "error"] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
+    rtmp: tuple[RtmpUrl, ...] = ()
+
+
+class Broadcast(Reply, kw_only=True):
+    """A broadcast. `max_duration` in seconds, `max_bitrate` in bits per second."""
+
+    id: str
+    status: BroadcastStatus
+    reason: str
+    session_id: str
+    project_id: str | msgspec.UnsetType = msgspec.UNSET
+    application_id: str | msgspec.UnsetType = msgspec.UNSET
+    partner_id: int
+    created_at: Milliseconds
+    updated_at: Milliseconds
+    resolution: str
+    stream_mode: StreamMode
+    has_audio: bool
+    has_video: bool
+    max_duration: int
+    max_bitrate: int | msgspec.UnsetType = msgspec.UNSET
+    streams: tuple[ArchivedStream, ...] = ()
+    multi_broadcast_tag: str | msgspec.UnsetType = msgspec.UNSET
+    settings: OutputSettings
+    broadcast_urls: BroadcastUrls
+    event: Literal["broadcast"] = "broadcast"
+
+
+class Broadcasts(Reply):
+    """A page of broadcasts, newest first; `count` is the number of all."""
+
+    count: int
+    items: tuple[Broadcast, ...]
 
 
 class NoItems(Reply):

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from signaling.domain.broadcasting import MAX_KEY_CHARS, MAX_RTMP, MAX_URL_CHARS
 from signaling.domain.errors import BadRequest, ErrorCode
 from signaling.rest.bodies import Fields
 
@@ -20,6 +21,7 @@ MAX_STREAMS = 3_000
 MAX_NAME_CHARS = 1_000
 """Of an archive: its name goes to every client of the session."""
 DEFAULT_PAGE = 50
+MAX_OUTPUT_ID_CHARS = 256
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 Text = Annotated[str, Meta(min_length=1)]
@@ -170,16 +172,21 @@ class Hls(Body):
 
 
 class Rtmp(Body):
-    server_url: Text
-    stream_name: str
-    id: str | None = None
+    """An RTMP server; `stream_name` is a secret between it and the application."""
+
+    server_url: Annotated[str, Meta(min_length=1, max_length=MAX_URL_CHARS)]
+    stream_name: Annotated[str, Meta(max_length=MAX_KEY_CHARS)]
+    id: Annotated[str, Meta(min_length=1, max_length=MAX_OUTPUT_ID_CHARS)] | None = None
+
+    def __repr__(self) -> str:
+        return "Rtmp(redacted)"
 
 
 class Outputs(Body):
     """The outputs of a broadcast: at least one of the two."""
 
     hls: Hls | None = None
-    rtmp: Annotated[list[Rtmp], Meta(max_length=5)] | None = None
+    rtmp: Annotated[list[Rtmp], Meta(max_length=MAX_RTMP)] | None = None
 
     def __post_init__(self) -> None:
         if self.hls is None and self.rtmp is None:
@@ -195,13 +202,15 @@ class StartBroadcast(Start):
     max_bitrate: Bitrate | None = None
     resolution: Resolution | None = None
     stream_mode: Literal["auto", "manual"] | None = None
-    multi_broadcast_tag: str | None = None
+    multi_broadcast_tag: Annotated[str, Meta(max_length=MAX_NAME_CHARS)] | None = None
     has_audio: bool | None = None
     has_video: bool | None = None
 
     def __post_init__(self) -> None:
         if self.has_audio is False and self.has_video is False:
             raise ValueError("'hasAudio' and 'hasVideo' cannot both be false")
+        if "\0" in (self.multi_broadcast_tag or ""):
+            raise ValueError("'multiBroadcastTag' cannot hold a NUL")
 
 
 class SipAuth(Body):

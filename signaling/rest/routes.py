@@ -15,6 +15,7 @@ from signaling.domain.features import Feature
 from signaling.http.answers import Answer
 from signaling.rest import (
     archives,
+    broadcasts,
     callbacks,
     explanations,
     features,
@@ -313,14 +314,69 @@ _ARCHIVE_ROUTES = (
         errors=(E.INVALID_PARAMETER, _ARCHIVE, E.ARCHIVE_NOT_RECORDING, E.FEATURE_UNAVAILABLE),
     ),
 )
+_STARTS_BROADCAST = _start(
+    Feature.BROADCAST, "/broadcast", requests.StartBroadcast, "Start a broadcast"
+)
+_BROADCAST_ROUTES = (
+    replace(
+        _STARTS_BROADCAST,
+        handler=broadcasts.start,
+        answer=replies.Broadcast,
+        errors=(
+            *_STARTS_BROADCAST.errors,
+            E.ADDRESS_REFUSED,
+            E.NOBODY_CONNECTED,
+            E.BROADCAST_RUNNING,
+            E.NO_CAPACITY,
+        ),
+    ),
+    replace(_list("/broadcast", "broadcasts"), handler=broadcasts.page, answer=replies.Broadcasts),
+    _get(P + "/broadcast/{id}", broadcasts.show, "Show a broadcast", replies.Broadcast, _BROADCAST),
+    Route(
+        "POST",
+        P + "/broadcast/{id}/stop",
+        broadcasts.stop,
+        200,
+        summary="Stop a broadcast",
+        answer=replies.Broadcast,
+        errors=(_BROADCAST, E.BROADCAST_NOT_RUNNING),
+    ),
+    Route(
+        "PATCH",
+        P + "/broadcast/{id}/streams",
+        broadcasts.change_streams,
+        204,
+        json_fields,
+        summary="Change what is broadcast",
+        body=_CHANGE,
+        errors=(
+            E.INVALID_PARAMETER,
+            _BROADCAST,
+            E.STREAM_NOT_FOUND,
+            E.STREAM_MODE_AUTO,
+            E.BROADCAST_NOT_RUNNING,
+        ),
+    ),
+    Route(
+        "PUT",
+        P + "/broadcast/{id}/layout",
+        broadcasts.set_layout,
+        200,
+        json_fields,
+        summary="Change the layout of a broadcast",
+        body=requests.Layout,
+        answer=replies.Broadcast,
+        errors=(
+            E.INVALID_PARAMETER,
+            _BROADCAST,
+            E.BROADCAST_NOT_RUNNING,
+            E.FEATURE_UNAVAILABLE,
+        ),
+    ),
+)
 _FEATURE_ROUTES = (
     *_ARCHIVE_ROUTES,
-    _start(Feature.BROADCAST, "/broadcast", requests.StartBroadcast, "Start a broadcast"),
-    _list("/broadcast", "broadcasts"),
-    _missing(_BROADCAST, "GET", "/broadcast/{id}", 200, "Show a broadcast"),
-    _missing(_BROADCAST, "POST", "/broadcast/{id}/stop", 200, "Stop a broadcast"),
-    _missing(_BROADCAST, "PATCH", "/broadcast/{id}/streams", 204, "Change the streams", _CHANGE),
-    _missing(_BROADCAST, "PUT", "/broadcast/{id}/layout", 200, "Change it", requests.Layout),
+    *_BROADCAST_ROUTES,
     _start(Feature.SIP, "/dial", requests.Dial, "Call a SIP address into a session"),
     _start(Feature.RENDER, "/render", requests.StartRender, "Publish a web page", 202),
     _list("/render", "renders"),

@@ -339,6 +339,12 @@ class SessionActor:
 
     def unwatch(self, watcher: SessionWatcher) -> None:
         self._watchers.remove(watcher)
+        if not self.state.connections and not self.slots:
+            self._on_empty()
+
+    @property
+    def is_watched(self) -> bool:
+        return bool(self._watchers)
 
     async def dump_media(self) -> SessionDump:
         """The state of the session's media, for diagnosis."""

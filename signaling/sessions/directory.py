@@ -161,8 +161,8 @@ class SessionDirectory:
     def _end(self, session: SessionId) -> None:
         self._lingering.pop(session, None)
         actor = self._actors.get(session)
-        # An archive outlasts a moment without clients; its end comes back here.
-        if actor is not None and not actor.state.connections and not actor.state.archives:
+        # An archive or a broadcast outlasts a moment without clients; its end comes back here.
+        if actor is not None and not actor.state.connections and not actor.is_watched:
             del self._actors[session]
             self._muted.note(session, active=actor.state.mute_forced)
             actor.end("clientDisconnected")

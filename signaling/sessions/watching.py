@@ -21,6 +21,9 @@ class Watchers:
     def __init__(self) -> None:
         self._all: dict[SessionWatcher, None] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._all)
+
     def add(self, watcher: SessionWatcher) -> None:
         self._all[watcher] = None
 

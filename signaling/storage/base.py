@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from signaling.domain.archiving import ArchiveRecord
+from signaling.domain.broadcasting import BroadcastRecord
 from signaling.domain.callbacks import Callback
 from signaling.domain.operators import Operator
 from signaling.domain.projects import Project
@@ -38,7 +39,8 @@ class ProjectStore(Protocol):
         those that `change` raises; the project is then unchanged."""
 
     async def remove_project(self, identity: str) -> bool:
-        """Removes a project with its sessions, the records of its archives, its callbacks and their
+        """Removes a project with its sessions, the records of its archives and
+        broadcasts, its callbacks and their
         waiting deliveries; False if it does not exist. A server keeps a project for
         `storage.cache_ms` after its removal."""
 
@@ -139,6 +141,31 @@ class ArchiveStore(Protocol):
         """False if it does not exist."""
 
 
+class BroadcastStore(Protocol):
+    """Every method may raise `Unavailable` (`storage_unavailable`)."""
+
+    async def add_broadcast(self, record: BroadcastRecord) -> None:
+        """Errors: `broadcast_running` when a broadcast of the session with the same tag runs;
+        `invalid_parameter` when the project does not exist."""
+
+    async def change_broadcast(self, record: BroadcastRecord) -> bool:
+        """Stores the record in the place of the earlier one; False if it is gone."""
+
+    async def broadcast(self, broadcast_id: str) -> BroadcastRecord | None: ...
+
+    async def broadcasts_of(
+        self, project_id: str, session_id: str | None, *, offset: int, limit: int
+    ) -> tuple[int, tuple[BroadcastRecord, ...]]:
+        """How many there are, and a page of them, newest first. With `session_id` only those of
+        that session."""
+
+    async def running_broadcasts(self) -> tuple[BroadcastRecord, ...]:
+        """Of all nodes, oldest first."""
+
+    async def remove_broadcast(self, broadcast_id: str) -> bool:
+        """False if it does not exist."""
+
+
 class OperatorStore(Protocol):
     """Every method may raise `Unavailable` (`storage_unavailable`)."""
 
@@ -157,6 +184,8 @@ class OperatorStore(Protocol):
 class Store(ProjectStore, SessionStore, Protocol):
     @property
     def archives(self) -> ArchiveStore: ...
+    @property
+    def broadcasts(self) -> BroadcastStore: ...
     @property
     def callbacks(self) -> CallbackStore: ...
     @property

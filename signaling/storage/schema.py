@@ -117,3 +117,37 @@ archives = sa.Table(
     sa.Index("archives_by_status", "status"),
 )
 """`archives_recording`: whichever node is asked, a session has one recording archive of a tag."""
+
+_RUNNING = sa.text("status = 'started'")
+
+broadcasts = sa.Table(
+    "broadcasts",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("project_id", sa.String(10), sa.ForeignKey("projects.api_key"), nullable=False),
+    sa.Column("session_id", sa.String(255), nullable=False),
+    sa.Column("stream_mode", sa.String(16), nullable=False),
+    sa.Column("has_audio", sa.Boolean, nullable=False),
+    sa.Column("has_video", sa.Boolean, nullable=False),
+    sa.Column("tag", sa.Text, nullable=False),
+    sa.Column("resolution", sa.String(16), nullable=False),
+    sa.Column("max_duration_s", sa.Integer, nullable=False),
+    sa.Column("max_bitrate", sa.Integer, nullable=True),
+    sa.Column("layout", sa.Text, nullable=False),
+    sa.Column("outputs", sa.Text, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("updated_ms", sa.BigInteger, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("reason", sa.String(64), nullable=False),
+    sa.Index(
+        "broadcasts_running",
+        "session_id",
+        "tag",
+        unique=True,
+        sqlite_where=_RUNNING,
+        postgresql_where=_RUNNING,
+    ),
+    sa.Index("broadcasts_by_project", "project_id", "created_ms"),
+    sa.Index("broadcasts_by_status", "status"),
+)
+"""`outputs`: wrapped, for the names of streams are secrets."""

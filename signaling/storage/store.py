@@ -12,11 +12,19 @@ from signaling.domain.projects import Project
 from signaling.domain.session_options import ArchiveMode, MediaMode, SessionOptions, SessionRecord
 from signaling.storage.archives import SqlArchives
 from signaling.storage.base import ProjectEdit
+from signaling.storage.broadcasts import SqlBroadcasts
 from signaling.storage.callbacks import SqlCallbacks
 from signaling.storage.database import Database, may_be_name
 from signaling.storage.group_commit import GroupCommit
 from signaling.storage.operators import SqlOperators
-from signaling.storage.schema import archives, callback_outbox, callbacks, projects, sessions
+from signaling.storage.schema import (
+    archives,
+    broadcasts,
+    callback_outbox,
+    callbacks,
+    projects,
+    sessions,
+)
 from signaling.storage.wrapping import SecretWrapper
 
 
@@ -27,6 +35,7 @@ class SqlStore:
         self._database = database
         self._wrapper = wrapper
         self._archives = SqlArchives(database)
+        self._broadcasts = SqlBroadcasts(database, wrapper)
         self._callbacks = SqlCallbacks(database)
         self._operators = SqlOperators(database)
         self._new_sessions = GroupCommit(self._insert_sessions)
@@ -34,6 +43,10 @@ class SqlStore:
     @property
     def archives(self) -> SqlArchives:
         return self._archives
+
+    @property
+    def broadcasts(self) -> SqlBroadcasts:
+        return self._broadcasts
 
     @property
     def callbacks(self) -> SqlCallbacks:
@@ -96,7 +109,7 @@ class SqlStore:
 
         def work(connection: sa.Connection) -> bool:
             api_key = connection.execute(query).scalar()
-            for table in (callback_outbox, callbacks, archives, sessions):
+            for table in (callback_outbox, callbacks, archives, broadcasts, sessions):
                 connection.execute(table.delete().where(table.c.project_id == api_key))
             gone = connection.execute(projects.delete().where(projects.c.api_key == api_key))
             return gone.rowcount == 1
@@ -110,6 +123,7 @@ class SqlStore:
         found = await self.projects()
         for project in found:
             await self.change_project(project.api_key, lambda unchanged: unchanged)
+        await self._broadcasts.rewrap_outputs()
         return len(found)
 
     async def has_unwrapped_secrets(self) -> bool:

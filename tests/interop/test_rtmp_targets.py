@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from sfu.egress.child.rtmp_target import RtmpOutput, Target
+from sfu.egress.child.rtmp_target import RtmpOutput
+from sfu.egress.live_outputs import RtmpTarget
 from sfu.target_policy import TargetPolicy, networks
 from tests.nginx_rtmp import NginxRtmp, first_seconds
 from tests.unit.egress.broadcast_media import encoded
@@ -62,7 +63,7 @@ def test_one_target_goes_away_and_comes_back_and_the_other_plays_on(tmp_path):
     servers = [NginxRtmp(tmp_path / name) for name in ("a", "b")]
     watched = [Statuses() for _ in servers]
     outputs = [
-        RtmpOutput(Target(str(number), server.url, "key"), TRACKS, LOOPBACK, statuses.report)
+        RtmpOutput(RtmpTarget(str(number), server.url, "key"), TRACKS, LOOPBACK, statuses.report)
         for number, (server, statuses) in enumerate(zip(servers, watched, strict=True))
     ]
     media = LiveMedia(*outputs)

@@ -14,16 +14,17 @@ _PAGE_BYTES = resource.getpagesize()
 hashlib.sha256().digest()  # OpenSSL reads its configuration with the first digest
 
 
-def confine(folder: Path, memory_bytes: int) -> int:
+def confine(folder: Path, memory_bytes: int, *, network: bool = False) -> int:
     """The version of Landlock that holds; 0 where the kernel has none. Not fatal: a recording
-    without it is what users of such a kernel have. `memory_bytes`: beyond what is mapped now."""
+    without it is what users of such a kernel have. `memory_bytes`: beyond what is mapped now.
+    `network`: it resolves names and connects, in threads that it starts afterwards."""
     _limit_memory(memory_bytes)
-    if os.geteuid() != 0:  # for root it does not count
+    if os.geteuid() != 0 and not network:  # for root it does not count
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
     try:
         landlock.give_up_new_privileges()
-        return landlock.restrict_to(folder)
+        return landlock.restrict_to(folder, network=network)
     except OSError:
         return 0
 

@@ -4,7 +4,6 @@ serves it. A player sees a file as a whole or not at all: each gets its name whe
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from sfu.egress.child import fragments
@@ -18,6 +17,7 @@ from sfu.egress.child.playlist import (
 )
 from sfu.egress.child.segmenter import Part, Segmenter
 from sfu.egress.child.tracks import Packet, Tracks
+from sfu.egress.live_outputs import HlsTarget
 
 _UNFINISHED = ".unfinished"
 _MODE = 0o600
@@ -25,35 +25,24 @@ WINDOW = 6
 """Segments of a playlist that is not for looking back."""
 
 
-@dataclass(frozen=True, slots=True)
-class HlsRules:
-    """`part_ms`: only for low latency. `dvr_s`: how far back players can seek, 0 not at all;
-    `grows`: nothing leaves the playlist, because the broadcast ends before."""
-
-    segment_ms: int = 2_000
-    part_ms: int | None = None
-    dvr_s: int = 0
-    grows: bool = False
-
-    @property
-    def playlist(self) -> PlaylistRules:
-        window = max(WINDOW, self.dvr_s * 1000 // self.segment_ms)
-        return PlaylistRules(
-            target_s=-(-self.segment_ms // 1000),
-            part_us=None if self.part_ms is None else self.part_ms * 1000,
-            window=None if self.grows else window,
-        )
+def rules_of(target: HlsTarget) -> PlaylistRules:
+    window = max(WINDOW, target.dvr_s * 1000 // target.segment_ms)
+    return PlaylistRules(
+        target_s=-(-target.segment_ms // 1000),
+        part_us=None if target.part_ms is None else target.part_ms * 1000,
+        window=None if target.grows else window,
+    )
 
 
 class HlsOutput:
-    """`zero_unix_ms`: the wall clock at the beginning of the encoders' time. `on_segment` is called
+    """`zero_unix_ms`: the wall clock at the beginning of the encoders' time. `on_ready` is called
     when the first segment of the playlist is there."""
 
     def __init__(
         self,
         folder: Path,
         tracks: Tracks,
-        rules: HlsRules,
+        target: HlsTarget,
         zero_unix_ms: int,
         on_ready: Callable[[], None] = lambda: None,
     ) -> None:
@@ -61,11 +50,11 @@ class HlsOutput:
         self._folder = folder
         self._zero_unix_ms = zero_unix_ms
         self._on_ready = on_ready
-        part_us = None if rules.part_ms is None else rules.part_ms * 1000
-        self._segmenter = Segmenter(tracks, rules.segment_ms * 1000, part_us)
+        part_us = None if target.part_ms is None else target.part_ms * 1000
+        self._segmenter = Segmenter(tracks, target.segment_ms * 1000, part_us)
         self._has_parts = part_us is not None
         self._size_bytes = 0
-        self._playlist = self._restored(rules.playlist)
+        self._playlist = self._restored(rules_of(target))
         self._write(HEADER_FILE, fragments.header(tracks))
 
     @property

@@ -32,7 +32,7 @@ from sfu.egress.child.journal import Journal
 from sfu.egress.child.manifest import History
 from sfu.egress.child.stream_recorder import StreamRecorder
 from sfu.egress.composition import Layout
-from sfu.egress.control import IgnoredReason
+from sfu.egress.control import IgnoredReason, OutputLine
 
 PLAUSIBLE_US = 60_000_000
 """A frame is of about now: a file of years would be the work of a single one."""
@@ -143,6 +143,10 @@ class IndividualArchive:
 
     def set_layout(self, layout: Layout, host_us: int) -> None:
         """Files of single streams have no layout."""
+
+    def take_reports(self) -> list[OutputLine]:
+        """A file is all there is."""
+        return []
 
     def take_wanted_key_frames(self) -> list[int]:
         """What a file lacks is asked for by the reader of the tap."""

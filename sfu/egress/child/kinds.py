@@ -10,7 +10,7 @@ from sfu.egress.child.individual import IndividualArchive
 from sfu.egress.child.journal import Journal
 from sfu.egress.child.manifest import History
 from sfu.egress.composition import Layout
-from sfu.egress.control import IgnoredReason, JobLine
+from sfu.egress.control import IgnoredReason, JobLine, OutputLine
 
 INDIVIDUAL_MEMORY_BYTES = 1_073_741_824
 """50 streams that all wait for a part take 650 MB."""
@@ -42,6 +42,9 @@ class Archive(Protocol):
     def pause(self, host_us: int) -> None: ...
     def resume(self, host_us: int) -> list[int]: ...
     def take_wanted_key_frames(self) -> list[int]: ...
+    def take_reports(self) -> list[OutputLine]:
+        """What its outputs became since the last call."""
+
     def sync(self) -> None: ...
     def close(self) -> None: ...
     def abandon(self) -> None: ...
@@ -55,7 +58,14 @@ class Kind(Protocol):
         """What a process takes beyond what it begins with."""
 
     @property
-    def form(self) -> completion.Form: ...
+    def form(self) -> completion.Form | None:
+        """None: what it writes is complete at any time, and no file is made of it."""
+
+    @property
+    def needs_network(self) -> bool: ...
+
+    def of(self, job: JobLine) -> "Kind":
+        """The kind of this job."""
 
     def prepare(self, job: JobLine) -> None:
         """What has to be there before the process gives up what it can; no media yet."""
@@ -70,6 +80,10 @@ class Individual:
 
     memory_bytes = INDIVIDUAL_MEMORY_BYTES
     form = completion.ZIP
+    needs_network = False
+
+    def of(self, job: JobLine) -> Kind:  # noqa: ARG002 - there is one kind
+        return self
 
     def prepare(self, job: JobLine) -> None: ...
 

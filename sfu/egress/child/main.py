@@ -6,6 +6,7 @@ completed its files. An error that is not the disk's ends it at once; the next p
 the folder.
 """
 
+import hashlib
 import os
 import socket
 import struct
@@ -17,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from sfu.egress.child.completion import complete, locked
+from sfu.egress.child.completion import Form, complete, locked
 from sfu.egress.child.confinement import confine
 from sfu.egress.child.control_socket import ControlSocket
 from sfu.egress.child.events import Began
@@ -52,6 +53,7 @@ BACKLOG_US = 3_000_000
 """How much longer it is read while there is more: a busy machine is behind."""
 FIRST_LINE_S = 10.0
 _NO_MEDIA = FailedLine("no_media", "Nothing was recorded: no stream sent a frame.")
+_NO_FILE = hashlib.sha256().hexdigest()
 _RECORD = struct.Struct("<BBHIQ")
 _RTCP_UP = 6
 
@@ -68,7 +70,7 @@ def main(open_reader: OpenReader, kind: Kind = INDIVIDUAL) -> int:
     if not first or not isinstance(first[0], JobLine):
         return 2
     job, rest = first[0], first[1:]
-    reporter, folder = _Reporter(control), Path(job.folder)
+    reporter, folder, kind = _Reporter(control), Path(job.folder), kind.of(job)
     try:
         if not job.recover:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -77,20 +79,23 @@ def main(open_reader: OpenReader, kind: Kind = INDIVIDUAL) -> int:
             return 0
         if not job.recover:
             kind.prepare(job)
-        landlock = confine(folder, kind.memory_bytes)
+        landlock = confine(folder, kind.memory_bytes, network=kind.needs_network)
         with locked(folder, reporter.beat):
             control.send(ReadyLine(landlock))
             if not job.recover:
                 _Recorder(job, control, reporter, open_reader, kind).run(rest)
-            _complete(job, control, reporter, kind)
+            if kind.form is None:
+                control.send(DoneLine(0, _NO_FILE, 0))
+            else:
+                _complete(job, control, reporter, kind.form)
     except OSError as failure:
         control.send(_failed(failure))
         return 1
     return 0
 
 
-def _complete(job: JobLine, control: ControlSocket, reporter: "_Reporter", kind: Kind) -> None:
-    result = complete(Path(job.folder), reporter.beat, form=kind.form)
+def _complete(job: JobLine, control: ControlSocket, reporter: "_Reporter", form: Form) -> None:
+    result = complete(Path(job.folder), reporter.beat, form=form)
     if result is None:
         control.send(_NO_MEDIA)
     else:
@@ -198,6 +203,8 @@ class _Recorder:
         at_us = now_us()
         self._archive.handle_time(at_us)
         self._ask_for_key_frames(self._archive.take_wanted_key_frames())
+        for line in self._archive.take_reports():
+            self._control.send(line)
         if self._control.closed:
             self._finish(at_us)
         self._reporter.report(at_us, self._progress)

@@ -1,5 +1,6 @@
 """One RTMP target of a broadcast: a thread with a queue, so that a slow one costs nobody else."""
 
+import encodings.idna  # noqa: F401 - names are resolved where no module can be loaded any more
 import os
 import selectors
 import socket
@@ -8,13 +9,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from sfu.egress.child.rtmp_client import RtmpAddress, RtmpClient, RtmpError
+from sfu.egress.child.rtmp_client import RtmpAddress, RtmpClient
 from sfu.egress.child.rtmp_queue import PacketQueue, Retries
 from sfu.egress.child.tracks import Packet, Tracks
+from sfu.egress.live_outputs import RtmpTarget
 from sfu.target_policy import TargetPolicy
 
 CONNECT_S = 5.0
@@ -31,24 +32,12 @@ Status = Literal["connecting", "live", "offline", "error"]
 Report = Callable[[Status], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """`url`: `rtmp://host[:port]/app` or `rtmps://…`; `key`: the name of the stream, a secret."""
-
-    id: str
-    url: str
-    key: str
-
-    def __repr__(self) -> str:
-        return f"Target({self.id})"
-
-
 class RtmpOutput:
     """`report` is called in the output's thread, with each change of its status."""
 
     def __init__(
         self,
-        target: Target,
+        target: RtmpTarget,
         tracks: Tracks,
         policy: TargetPolicy,
         report: Report,
@@ -92,8 +81,9 @@ class RtmpOutput:
     def _run(self) -> None:
         self._say("connecting")
         while not self._ending.is_set():
-            # The text of a failure may name what is secret; the status says enough.
-            with suppress(OSError, RtmpError):
+            # The text of a failure may name what is secret; the status says enough. Whatever it
+            # is, it is this target's: the broadcast goes on.
+            with suppress(Exception):
                 self._one_connection()
             if self._ending.is_set():
                 break
@@ -112,7 +102,7 @@ class RtmpOutput:
 
     def _one_connection(self) -> None:
         """Errors: `OSError`, `RtmpError`."""
-        with _connected(self._target.url, self._policy) as connection:
+        with _connected(self._target.server_url, self._policy) as connection:
             connection.setblocking(False)
             client = RtmpClient(address_of(self._target), self._tracks, os.urandom(_RANDOM_BYTES))
             _Exchange(self, connection, client).run()
@@ -215,10 +205,10 @@ def _drain(descriptor: int) -> None:
         os.read(descriptor, 65_536)
 
 
-def address_of(target: Target) -> RtmpAddress:
-    parts = urlsplit(target.url)
+def address_of(target: RtmpTarget) -> RtmpAddress:
+    parts = urlsplit(target.server_url)
     app = parts.path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
-    return RtmpAddress(target.url, app, target.key)
+    return RtmpAddress(target.server_url, app, target.stream_name)
 
 
 def _connected(url: str, policy: TargetPolicy) -> socket.socket:

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from sfu.egress.child import names
-from sfu.egress.child.encoded import Encoded
+from sfu.egress.child.encoded import Encoded, Output
 from sfu.egress.child.events import (
     Came,
     Classes,
@@ -39,7 +39,7 @@ from sfu.egress.composer.composer import Composer
 from sfu.egress.composer.encode import Encoders
 from sfu.egress.composer.mp4 import Mp4Part, extent_of
 from sfu.egress.composition import Composition, Layout
-from sfu.egress.control import IgnoredReason
+from sfu.egress.control import IgnoredReason, OutputLine
 
 DELAY_US = 100_000
 """How far the composer is behind what a reader of the tap has: the way of a frame to it varies."""
@@ -56,6 +56,13 @@ FULL_BYTES = 268_435_456
 """More is not taken from the tap, which then drops video up to the next key frames."""
 
 
+class Part(Output, Protocol):
+    """What one process writes."""
+
+    def sync(self) -> None:
+        """To the disk. Errors: `OSError`."""
+
+
 @dataclass(frozen=True, slots=True)
 class ComposedJob:
     """`encoders` are fresh: those of another process are not gone on with."""
@@ -68,6 +75,8 @@ class ComposedJob:
 class ComposedArchive:
     """`history` is what earlier processes of the same job left in the journal; `beat` is called
     after each image of a long row."""
+
+    slow_us = BEHIND_US
 
     def __init__(
         self,
@@ -91,7 +100,7 @@ class ComposedArchive:
         self._first_us = min((part.start_us for part in history.parts.values()), default=None)
         self._first_tick = self._ticks_before(folder, history)
         self._composer = Composer(job.composition, job.encoders, self._first_tick)
-        self._part: Mp4Part | None = None
+        self._part: Part | None = None
         self._last_us = 0
         self._present: set[str] = set()
         self._added = 0
@@ -131,6 +140,10 @@ class ComposedArchive:
     def is_full(self) -> bool:
         """No more is to be read until it has caught up."""
         return self._composer.waiting_bytes > FULL_BYTES
+
+    def take_reports(self) -> list[OutputLine]:
+        """A file is all there is."""
+        return []
 
     def take_wanted_key_frames(self) -> list[int]:
         return self._composer.take_wanted_key_frames()
@@ -189,7 +202,9 @@ class ComposedArchive:
             return
         due = ticks_until(self._timeline.reached(host_us - self._delay_us) - self._first_us)
         behind = due - self._composer.next_tick
-        is_slow = tick_us(max(0, behind)) > BEHIND_US or self._composer.waiting_bytes > BEHIND_BYTES
+        is_slow = (
+            tick_us(max(0, behind)) > self.slow_us or self._composer.waiting_bytes > BEHIND_BYTES
+        )
         for _ in range(min(behind, TICKS_AT_ONCE)):
             self._make_tick(same_image=is_slow and self._composer.next_tick % 2 == 1)
         self.is_behind = behind > TICKS_AT_ONCE

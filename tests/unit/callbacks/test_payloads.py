@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signaling.domain.archiving import ArchiveRecord, StreamMode, archive_details
+from signaling.domain.broadcasting import BroadcastRecord, broadcast_details
 from signaling.domain.callbacks import (
     BACKOFF_MAX_MS,
     EVENT_NAMES,
@@ -92,12 +93,21 @@ def test_a_stream_without_video_has_no_video_type():
     assert "videoType" not in created["stream"]
 
 
+def real_broadcast():
+    record = BroadcastRecord("b", "1", "s", StreamMode.AUTO, True, True, "", "640x480", 60, 5, 5)
+    return reported(Notify("broadcast", "b", broadcast=broadcast_details(record, None)))
+
+
 @pytest.mark.parametrize("event", EVENT_NAMES)
 def test_a_sample_has_the_shape_of_the_real_one_and_says_that_it_is_none(event):
     made = sample(PROJECT, event, 9)
     if event == "archive":
         real = reported(Notify(event, "x", archive=archive_details(ARCHIVE, None)))
         assert set(made) == {*real, "test"}
+        return
+    if event == "broadcast":
+        assert made["broadcastUrls"]["rtmp"][0]["status"] == "live"
+        assert set(made) == {*real_broadcast(), "test"}
         return
     notice = Notify(event, "x", None, ANN, CAMERA if event.startswith("stream") else None)
     real = reported(notice if not event.startswith("session") else Notify(event, "x"))
@@ -137,7 +147,8 @@ def test_the_signature_does_not_give_the_api_secret_away():
         ("connection", "all", {"connectionCreated", "connectionDestroyed"}),
         ("all", "all", set(EVENT_NAMES)),
         ("archive", "status", {"archive"}),
-        ("broadcast", "status", set()),
+        ("broadcast", "status", {"broadcast"}),
+        ("render", "status", set()),
     ],
 )
 def test_a_registration_wants_its_own_events_alone(group, event, wanted):

@@ -7,13 +7,14 @@ from itertools import pairwise
 import pytest
 
 from sfu.egress.child import fragments
-from sfu.egress.child.hls_output import HlsOutput, HlsRules
+from sfu.egress.child.hls_output import HlsOutput
 from sfu.egress.child.segmenter import Segmenter
+from sfu.egress.live_outputs import HlsTarget
 from tests.unit.egress.broadcast_media import BLOCK, FPS, RATE, encoded
 from tests.unit.egress.hls_rules import check, check_follows
 
 ZERO_MS = 1_795_240_000_000
-LOW = HlsRules(part_ms=500)
+LOW = HlsTarget(2_000, part_ms=500)
 
 
 def parts_of(seconds, part_us, **kinds):
@@ -79,7 +80,9 @@ def test_nothing_is_written_before_the_first_key_frame():
 
 
 @pytest.mark.parametrize("kinds", [{}, {"video": False}, {"audio": False}])
-@pytest.mark.parametrize("rules", [HlsRules(), LOW, HlsRules(dvr_s=7_200, grows=True)])
+@pytest.mark.parametrize(
+    "rules", [HlsTarget(2_000), LOW, HlsTarget(2_000, dvr_s=7_200, grows=True)]
+)
 def test_ffprobe_and_the_decoders_of_ffmpeg_find_no_fault(tmp_path, rules, kinds):
     tracks, packets = encoded(7, **kinds)
     ready, texts = [], []
@@ -144,7 +147,7 @@ def test_a_process_that_follows_a_dead_one_goes_on_with_the_playlist(tmp_path):
 
 def test_old_files_are_deleted(tmp_path):
     tracks, packets = encoded(7)
-    output = HlsOutput(tmp_path, tracks, HlsRules(), ZERO_MS)
+    output = HlsOutput(tmp_path, tracks, HlsTarget(2_000), ZERO_MS)
     for turn in range(5):
         for packet in packets:
             later = 180 * turn if packet.kind == "video" else RATE * 6 * turn

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from sfu.egress.child.rtmp_target import RtmpOutput, Target, address_of
+from sfu.egress.child.rtmp_target import RtmpOutput, address_of
+from sfu.egress.live_outputs import RtmpTarget
 from sfu.target_policy import TargetPolicy, networks
 from tests.rtmp_server import RtmpServer
 from tests.unit.egress.broadcast_media import encoded
@@ -21,7 +22,7 @@ class Watch:
         self.statuses = []
         self._changed = threading.Condition()
         self.output = RtmpOutput(
-            Target("foo", url, "secret-key"), TRACKS, policy, self._report, give_up_s
+            RtmpTarget("foo", url, "secret-key"), TRACKS, policy, self._report, give_up_s
         )
         self.output.start()
 
@@ -128,9 +129,9 @@ def test_an_address_that_is_not_allowed_is_never_connected_to(server, policy):
 
 
 def test_the_application_is_the_path_with_its_query():
-    found = address_of(Target("x", "rtmp://host:1936/live/a?b=c", "k"))
+    found = address_of(RtmpTarget("x", "rtmp://host:1936/live/a?b=c", "k"))
     assert (found.app, found.key) == ("live/a?b=c", "k")
 
 
 def test_no_representation_shows_the_name_of_the_stream():
-    assert "secret" not in repr(Target("foo", "rtmp://host/live", "secret"))
+    assert "secret" not in repr(RtmpTarget("foo", "rtmp://host/live", "secret"))

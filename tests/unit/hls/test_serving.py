@@ -7,7 +7,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
-from sfu.egress.child.hls_output import HlsOutput, HlsRules
+from sfu.egress.child.hls_output import HlsOutput
+from sfu.egress.live_outputs import HlsTarget
 from signaling.hls.folders import Folders, Part
 from signaling.hls.serving import HlsServing
 from tests.unit.egress.broadcast_media import encoded
@@ -26,7 +27,9 @@ class Site:
         (self.folder / "key").write_text(KEY)
         tracks, self._packets = encoded(9)
         self._next = 0
-        self.output = HlsOutput(self.folder, tracks, HlsRules(part_ms=500), 1_795_240_000_000)
+        self.output = HlsOutput(
+            self.folder, tracks, HlsTarget(2_000, part_ms=500), 1_795_240_000_000
+        )
 
     def write(self, seconds):
         """Up to this time of the media."""

@@ -1,0 +1,1 @@
+"""Broadcasts of sessions that are not end-to-end encrypted: HLS, and RTMP servers of others."""

@@ -11,6 +11,7 @@ from sfu.media_plane import (
     ClientDump,
     ClientMediaListener,
     PublishAnswer,
+    Tap,
     TrackOffer,
 )
 from sfu.peer_transport import PlaneContext
@@ -36,6 +37,9 @@ class NativeClientMedia:
         self, stream: StreamId, offer_sdp: str, tracks: Sequence[TrackOffer]
     ) -> PublishAnswer:
         return self.uplink.publish(stream, offer_sdp, tracks)
+
+    def publish_through(self, tap: Tap) -> None:
+        self.uplink.publish_through(tap)
 
     def declare_kids(self, stream: StreamId, mid: str, kids: Sequence[bytes]) -> None:
         self.uplink.declare_kids(stream, mid, kids)

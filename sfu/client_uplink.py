@@ -4,17 +4,19 @@ from collections.abc import Mapping, Sequence
 
 from sfu import core_api
 from sfu.client_records import ClientContext, PublishedStream, live_media, media_errors
-from sfu.core_api import Direction, MediaKind
+from sfu.core_api import Codec, Direction, EncodingParameters, Extension, MediaKind
 from sfu.ids import PublisherHandle, StreamId
 from sfu.media_plane import (
+    TAP_UPLINK,
     MediaError,
     PublishAnswer,
     PublishedTrack,
     SubscribedLayers,
+    Tap,
     TrackOffer,
 )
 from sfu.peer_transport import PeerTransport
-from sfu.rtp_parameters import NegotiatedMedia, up_track_parameters
+from sfu.rtp_parameters import NegotiatedCodec, NegotiatedMedia, up_track_parameters
 from sfu.sdp.negotiate import (
     UplinkOffer,
     build_uplink_answer,
@@ -33,6 +35,7 @@ class ClientUplink:
         self._plane = context.plane
         self._session = context.session
         self._transport: PeerTransport | None = None
+        self._tap: Tap | None = None
         self._published: dict[StreamId, PublishedStream] = {}
 
     @property
@@ -49,6 +52,8 @@ class ClientUplink:
         self._context.check_open()
         if stream in self._session.streams:
             raise MediaError("stream_exists", "the stream is published already")
+        if self._tap is not None:
+            return self._publish_through(self._tap, stream, tracks)
         with media_errors():
             offer = read_uplink_offer(parse(offer_sdp))
             live = live_media(self._published)
@@ -67,16 +72,45 @@ class ClientUplink:
             if self._transport is not before:
                 self._drop_transport()
             raise
-        published = PublishedStream(stream, self, handle, media)
-        self._published[stream] = published
-        self._session.streams[stream] = published
-        self._plane.publishers[handle] = published
+        self._add(PublishedStream(stream, self, handle, media))
         answer = self._answer(offer, live | media, uplink)
         if uplink.connected:
             self._go_live()
-        return PublishAnswer(
-            answer, tuple(PublishedTrack(m.mid, m.kind, m.codec.codec) for m in media.values())
+        return _published(answer, media)
+
+    def publish_through(self, tap: Tap) -> None:
+        self._context.check_open()
+        if self._transport is not None or self._tap is not None:
+            raise MediaError("setup_invalid", "the connection has an uplink already")
+        self._tap = tap
+        tap.when_ended(self._tap_ended)
+
+    def _publish_through(
+        self, tap: Tap, stream: StreamId, tracks: Sequence[TrackOffer]
+    ) -> PublishAnswer:
+        if self._published or [track.kind for track in tracks] != [MediaKind.AUDIO]:
+            raise MediaError("track_unknown", "a tap publishes one audio track")
+        media = {tracks[0].mid: tap_media(tracks[0].mid)}
+        handle = PublisherHandle(self._plane.router.next_handle())
+        up_tracks = tuple(up_track_parameters(one, ()) for one in media.values())
+        self._plane.router.submit(
+            core_api.Publish(self._session.handle, handle, tap.handle, up_tracks)
         )
+        self._add(PublishedStream(stream, self, handle, media))
+        self._go_live()
+        return _published("", media)
+
+    def _tap_ended(self) -> None:
+        if self._tap is not None:
+            self._tap = None
+            for stream in list(self._published):
+                self.unpublish(stream)
+            self._context.notify(lambda: self._context.listener.on_transport_lost(Direction.UPLINK))
+
+    def _add(self, published: PublishedStream) -> None:
+        self._published[published.stream] = published
+        self._session.streams[published.stream] = published
+        self._plane.publishers[published.handle] = published
 
     def _answer(
         self, offer: UplinkOffer, live: Mapping[str, NegotiatedMedia], uplink: PeerTransport
@@ -213,8 +247,27 @@ class ClientUplink:
         """The core refused what was published: the transport's state is no longer the core's."""
         if self._transport is not None:
             self._transport.handle_command_failed()
+        self._tap_ended()
 
     def close(self) -> None:
         for stream in list(self._published):
             self.unpublish(stream)
+        self._tap = None
         self._drop_transport()
+
+
+def _published(answer: str, media: Mapping[str, NegotiatedMedia]) -> PublishAnswer:
+    tracks = (PublishedTrack(one.mid, one.kind, one.codec.codec) for one in media.values())
+    return PublishAnswer(answer, tuple(tracks))
+
+
+def tap_media(mid: str) -> NegotiatedMedia:
+    """What the reader of a tap publishes, as if a client had offered it."""
+    form = {"minptime": "10", "useinbandfec": "1"}
+    return NegotiatedMedia(
+        mid,
+        MediaKind.AUDIO,
+        NegotiatedCodec(Codec.OPUS, TAP_UPLINK.payload_type, None, form),
+        (EncodingParameters(ssrc=TAP_UPLINK.ssrc),),
+        {Extension.AUDIO_LEVEL: TAP_UPLINK.audio_level_id},
+    )

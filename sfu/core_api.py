@@ -135,8 +135,8 @@ class SendDtls:
 @dataclass(frozen=True, slots=True)
 class OpenTap:
     """A tap: a transport whose other end is a process of this host that reads the session's
-    media as records (`native/rtp/src/tap_record.rs`). Refused with `opaque` on a session
-    with end-to-end encryption. It has no ICE, DTLS and SRTP, and publishes nothing;
+    media as records (`native/rtp/src/tap_record.rs`), and publishes as records too. Refused
+    with `opaque` on a session with end-to-end encryption. It has no ICE, DTLS and SRTP;
     `CloseTransport` ends it.
     """
 
@@ -841,7 +841,8 @@ DROP_REASONS: Mapping[str, str] = {
     "srtp_replayed": "Already received, or older than the replay window.",
     "srtp_too_many_streams": "The peer uses more SSRCs than allowed.",
     "srtp_refused": "SRTP failed for another reason.",
-    "tap_record_refused": "A record of a tap's reader that does not request a key frame, which is all that it may do.",
+    "tap_record_refused": "A record of a tap's reader that neither requests a key frame nor has a packet to publish.",
+    "tap_rate_exceeded": "A tap's reader published more packets than it may.",
     "event_ring_full": "The event ring is full: the control plane does not keep up.",
     "send_no_address": "The transport to send to has no validated address, or is closed.",
     "send_path_unproven": "The destination has not proven its address: it gets no media, and few other packets.",

@@ -5,7 +5,7 @@ compiled core, a test fake in memory; both pass the same contract tests.
 """
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -34,6 +34,19 @@ class MediaError(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class TapUplink:
+    """The form of the packets that the reader of a tap publishes: Opus at 48 kHz, mono or stereo.
+    `audio_level_id`: the header extension of RFC 6464."""
+
+    ssrc: int = 1
+    payload_type: int = 111
+    audio_level_id: int = 1
+
+
+TAP_UPLINK = TapUplink()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +187,12 @@ class ClientMedia(Protocol):
     ) -> PublishAnswer:
         """Negotiates the client's offer. It must still contain the m-lines of earlier streams."""
 
+    def publish_through(self, tap: "Tap") -> None:
+        """The client's uplink is a tap: what it publishes from now on, one audio track at a time,
+        comes from the tap's reader in the form of `TAP_UPLINK`; offers and answers are empty.
+        With the tap its uplink is lost. Errors: `transport_closed`; `setup_invalid` if it has an
+        uplink already."""
+
     def declare_kids(self, stream: StreamId, mid: str, kids: Sequence[bytes]) -> None: ...
     def set_stream_forwarding(
         self, stream: StreamId, kind: MediaKind, forwarding: bool
@@ -233,6 +252,7 @@ class Tap(Protocol):
     All records keep their order: an event comes before the media that follows it. A stream in a
     tap counts as watched, and comes with all its layers."""
 
+    handle: TransportHandle
     child_end: socket.socket
 
     def add(
@@ -250,6 +270,10 @@ class Tap(Protocol):
 
     def write(self, event: Mapping[str, object]) -> None:
         """Passes an event to the reader."""
+
+    def when_ended(self, call: Callable[[], None]) -> None:
+        """Calls it at once when the tap ends, in whatever way: for a client that publishes
+        through it."""
 
     def end(self) -> None:
         """Ends it behind what the core has passed on. Idempotent."""

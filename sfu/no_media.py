@@ -9,6 +9,7 @@ from sfu.media_plane import (
     ClientMediaListener,
     MediaError,
     SessionDump,
+    Tap,
     TapListener,
     TrackOffer,
 )
@@ -22,6 +23,10 @@ class NoClientMedia:
         self, stream: StreamId, offer_sdp: str, tracks: Sequence[TrackOffer]
     ) -> NoReturn:
         del stream, offer_sdp, tracks
+        _refuse()
+
+    def publish_through(self, tap: Tap) -> NoReturn:
+        del tap
         _refuse()
 
     def declare_kids(self, stream: StreamId, mid: str, kids: Sequence[bytes]) -> None: ...

@@ -72,6 +72,7 @@ class NativeTap:
         self._ssrcs = count(1)
         self._ended = False
         self._silenced = False
+        self._at_end: list[Callable[[], None]] = []
         core_end, self.child_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             # From here on the descriptor is the core's, even if it refuses the command.
@@ -158,6 +159,9 @@ class NativeTap:
         encoded = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
         self._plane.submit_ending(core_api.WriteTap(self.handle, encoded))
 
+    def when_ended(self, call: Callable[[], None]) -> None:
+        self._at_end.append(call)
+
     def end(self) -> None:
         self._silenced = True
         self._end_in_core()
@@ -185,6 +189,9 @@ class NativeTap:
         for stream in list(self._streams):
             self._forget(stream)
         self._ended = True
+        at_end, self._at_end = self._at_end, []
+        for call in at_end:
+            call()
         del self._plane.taps[self.handle]
         self._session.forget_tap(self.handle)
         return True

@@ -253,6 +253,79 @@ async def test_several_taps_of_a_session_are_independent(session, ann, tap):
     other.close()
 
 
+# --- what is published through a tap ------------------------------------------------------------
+
+
+class Bot:
+    """A client whose uplink is a tap."""
+
+    def __init__(self, session, tap, name="bot"):
+        self.events = peers.Listener()
+        self.media = session.open_client(name, self.events)
+        self.media.publish_through(tap)
+
+    async def publish(self, stream="speech", tracks=TRACKS[:1]):
+        return await self.media.publish(stream, "", tracks)
+
+
+async def test_a_stream_through_a_tap_is_live_at_once_and_others_can_tap_it(bench, session, tap):
+    bot = Bot(session, tap)
+    answer = await bot.publish()
+    assert (answer.sdp, [track.codec for track in answer.tracks]) == ("", [Codec.OPUS])
+    await bench.settle()
+    assert bot.events.reported == [("live", "speech")]
+    other = session.open_tap(TapListener())
+    other.add("speech", AUDIO, {})
+    assert [event["stream"] for event in events(other)] == ["speech"]
+    bot.media.set_stream_forwarding("speech", MediaKind.AUDIO, False)
+    bot.media.unpublish("speech")
+    assert events(other)[-1]["reason"] == "unpublished"
+    await bot.publish("again")
+    other.close()
+    bot.media.close()
+    await bench.settle()
+    assert (await session.dump()).streams == ()
+
+
+async def test_a_tap_publishes_one_audio_track(session, tap):
+    bot = Bot(session, tap)
+    for tracks in (TRACKS, TRACKS[1:], ()):
+        with pytest.raises(MediaError) as refused:
+            await bot.publish(tracks=tracks)
+        assert refused.value.code == "track_unknown"
+    await bot.publish()
+    with pytest.raises(MediaError) as refused:
+        await bot.publish("second")
+    assert refused.value.code == "track_unknown"
+    assert code_of(bot.media.publish_through, tap) == "setup_invalid"
+    assert (await session.dump()).streams == ("speech",)
+    bot.media.close()
+
+
+async def test_a_client_with_an_uplink_publishes_through_no_tap(ann, tap):
+    assert code_of(ann.media.publish_through, tap) == "setup_invalid"
+
+
+@pytest.mark.parametrize("how", ["end", "reader", "session"])
+async def test_with_the_tap_its_client_loses_the_uplink(bench, session, tap, how):
+    bot = Bot(session, tap)
+    await bot.publish()
+    await bench.settle()
+    if how == "end":
+        tap.end()
+    elif how == "reader":
+        tap.child_end.close()
+        tap.write({"event": "muted"})
+        await asyncio.sleep(0)
+    else:
+        session.close()
+        assert session.streams == {}
+        return
+    await bench.settle()
+    assert bot.events.reported[1:] == [("lost", Direction.UPLINK)]
+    assert (await session.dump()).streams == ()
+
+
 # --- the descriptors that a core is given -----------------------------------------------------
 
 ENCODING = EncodingParameters(ssrc=70)
@@ -383,19 +456,25 @@ async def test_the_handle_of_a_tap_is_taken_until_its_end(core):
     assert is_at_end(reader)
 
 
-async def test_a_tap_is_subscribed_in_its_own_session_only_and_publishes_nothing(core):
+async def test_a_tap_is_subscribed_and_publishes_in_its_own_session_only(core):
     command, _ = core.tap(21, 30)
     assert await core.failures(
         command,
         core_api.Subscribe(1, 5, 4, 30, (DOWN_TRACK,)),
         core_api.Subscribe(21, 5, 4, 30, (DOWN_TRACK,)),
-        core_api.Publish(21, 6, 30, (UP_TRACK,)),
+        core_api.Publish(1, 6, 30, (UP_TRACK,)),
         core_api.SendDtls(30, b"x"),
+        core_api.Publish(21, 6, 30, (UP_TRACK,)),
+        core_api.Publish(21, 7, 30, (UP_TRACK,)),
+        core_api.CloseTransport(30),
+        core_api.Unpublish(6),
     ) == [
         ("subscribe", 5, "unknown_handle"),
         ("subscribe", 5, "unknown_handle"),
         ("publish", 6, "unknown_handle"),
         ("send_dtls", 30, "unknown_handle"),
+        ("publish", 7, "conflict"),
+        ("unpublish", 6, "unknown_handle"),
     ]
 
 

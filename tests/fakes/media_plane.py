@@ -21,6 +21,7 @@ from sfu.media_plane import (
     PublishedTrack,
     SessionDump,
     SubscribedLayers,
+    Tap,
     TapListener,
     TrackOffer,
 )
@@ -64,6 +65,7 @@ class FakeClientMedia:
         self.listener = listener
         self.connected: set[Direction] = set()
         self.closed = False
+        self.tap: Tap | None = None
         self.published: set[StreamId] = set()
         self.subscribers: dict[SubscriberId, FakeSubscriber] = {}
         self.offers: list[DownlinkOffer] = []
@@ -119,9 +121,11 @@ class FakeClientMedia:
         self, stream: StreamId, offer_sdp: str, tracks: Sequence[TrackOffer]
     ) -> PublishAnswer:
         self._check_open()
-        media = read_media(offer_sdp)
         if stream in self.session.streams:
             raise MediaError("stream_exists", "the stream is published already")
+        if self.tap is not None:
+            return self._publish_through(stream, tracks)
+        media = read_media(offer_sdp)
         used = {mid for own in self.published for mid in self.session.streams[own].tracks}
         if not used <= media.keys():
             raise MediaError("sdp_invalid", "an m-line of an earlier stream is missing")
@@ -138,6 +142,28 @@ class FakeClientMedia:
             self.connected.add(Direction.UPLINK)
         self._settle()
         return PublishAnswer(offer_sdp, tuple(published))
+
+    def publish_through(self, tap: Tap) -> None:
+        self._check_open()
+        if self.published or self.tap is not None:
+            raise MediaError("setup_invalid", "the connection has an uplink already")
+        self.tap = tap
+        tap.when_ended(self._tap_ended)
+
+    def _tap_ended(self) -> None:
+        if self.tap is not None:
+            self.tap = None
+            self.lose(Direction.UPLINK)
+
+    def _publish_through(self, stream: StreamId, tracks: Sequence[TrackOffer]) -> PublishAnswer:
+        if self.published or [track.kind for track in tracks] != [MediaKind.AUDIO]:
+            raise MediaError("track_unknown", "a tap publishes one audio track")
+        track = PublishedTrack(tracks[0].mid, MediaKind.AUDIO, Codec.OPUS)
+        self.session.streams[stream] = FakeStream(self, {track.mid: track}, {})
+        self.published.add(stream)
+        self.connected.add(Direction.UPLINK)
+        self._settle()
+        return PublishAnswer("", (track,))
 
     def _negotiate(
         self, media: dict[str, OfferedMedia], used: set[str], track: TrackOffer
@@ -285,6 +311,7 @@ class FakeClientMedia:
         self.subscribers.clear()
         self._outstanding = None
         self.connected.clear()
+        self.tap = None
         self.closed = True
         self.session.clients.pop(self.connection, None)
 

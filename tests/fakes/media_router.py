@@ -275,7 +275,7 @@ class FakeMediaRouter:
         _require(command.up_tracks, "a publisher needs an up track")
         for up_track in command.up_tracks:
             _check_up_track(up_track)
-        self._inside(command.router, command.transport)
+        self._has_transport(command.router, command.transport)
         self._absent(command.publisher, self.publishers)
         present = [u for p in self._published_on(command.transport) for u in p.up_tracks]
         up_tracks = [*present, *command.up_tracks]
@@ -300,11 +300,7 @@ class FakeMediaRouter:
         _require(command.down_tracks, "a subscriber needs a down track")
         for down_track in command.down_tracks:
             _check_down_track(down_track)
-        tap = self.taps.get(command.transport)
-        if tap is None:
-            self._inside(command.router, command.transport)
-        elif tap.router != command.router:
-            raise _ConflictError("unknown_handle")
+        self._has_transport(command.router, command.transport)
         self._absent(command.subscriber, self.subscribers)
         roles = self._roles_with(command)
         if self.publishers.get(command.publisher, command).router != command.router:
@@ -327,6 +323,14 @@ class FakeMediaRouter:
         del self.subscribers[command.subscriber]
 
     # --- inside ----------------------------------------------------------------------------
+
+    def _has_transport(self, router: RouterHandle, transport: TransportHandle) -> None:
+        """A peer's or a tap."""
+        tap = self.taps.get(transport)
+        if tap is None:
+            self._inside(router, transport)
+        elif tap.router != router:
+            raise _ConflictError("unknown_handle")
 
     def _present(self, handle: int, table: Container[int]) -> None:
         if handle not in table:

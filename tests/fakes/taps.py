@@ -42,7 +42,9 @@ class FakeTap:
         self.listener = listener
         self.streams: dict[StreamId, FakeTappedStream] = {}
         self.ended = False
+        self.handle = TransportHandle(0)
         self._silenced = False
+        self._at_end: list[Callable[[], None]] = []
         self._ssrcs = count(1)
         self._core_end, self.child_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
@@ -97,6 +99,9 @@ class FakeTap:
             encoded = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
             self._write(RecordKind.JSON, encoded)
 
+    def when_ended(self, call: Callable[[], None]) -> None:
+        self._at_end.append(call)
+
     def end(self) -> None:
         self._silenced = True
         if not self.ended:
@@ -125,6 +130,9 @@ class FakeTap:
     def _end(self) -> None:
         self._write(RecordKind.END)
         self.ended = True
+        at_end, self._at_end = self._at_end, []
+        for call in at_end:
+            call()
         self.streams.clear()
         self._core_end.close()
         self.session.forget_tap(self)

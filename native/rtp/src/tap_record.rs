@@ -30,7 +30,7 @@ pub enum RecordKind {
     End = 5,
     /// From the reader: an RTCP compound that requests key frames.
     Feedback = 6,
-    /// From the reader: an RTP packet to publish. Reserved.
+    /// From the reader: an RTP packet of a stream that is published over the tap.
     Publish = 7,
 }
 

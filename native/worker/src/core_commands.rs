@@ -163,7 +163,7 @@ impl<S: MessageSocket> Core<S> {
     }
 
     fn close_transport(&mut self, now: Instant, handle: TransportHandle) -> Outcome {
-        let router = self.router_of_downlink(handle).ok_or(UNKNOWN_HANDLE)?;
+        let router = self.router_of_transport(handle).ok_or(UNKNOWN_HANDLE)?;
         // The router does not know a transport without publishers or subscribers.
         let _ = self.with_session(router, |session, _| session.router.close_transport(handle));
         self.forget_ended(router);
@@ -190,9 +190,7 @@ impl<S: MessageSocket> Core<S> {
             transport,
             up_tracks,
         } = command;
-        // A tap is none of them: its reader publishes nothing.
-        let found = self.transports.get(transport).ok_or(UNKNOWN_HANDLE)?;
-        if found.router != router {
+        if self.router_of_transport(transport) != Some(router) {
             return Err(UNKNOWN_HANDLE);
         }
         if self.session_index.of_publisher(publisher).is_some() {
@@ -221,7 +219,7 @@ impl<S: MessageSocket> Core<S> {
             transport,
             ref down_tracks,
         } = command;
-        if self.router_of_downlink(transport) != Some(router) {
+        if self.router_of_transport(transport) != Some(router) {
             return Err(UNKNOWN_HANDLE);
         }
         if self.session_index.of_subscriber(subscriber).is_some() {
@@ -242,8 +240,8 @@ impl<S: MessageSocket> Core<S> {
         Ok(())
     }
 
-    /// The session of a transport that can receive: a peer's or a tap. Only that session uses it.
-    fn router_of_downlink(&self, transport: TransportHandle) -> Option<RouterHandle> {
+    /// The session of a transport: a peer's or a tap. Only that session uses it.
+    fn router_of_transport(&self, transport: TransportHandle) -> Option<RouterHandle> {
         let peer = self.transports.get(transport).map(|found| found.router);
         peer.or_else(|| self.taps.router_of(transport))
     }

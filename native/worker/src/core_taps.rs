@@ -83,6 +83,11 @@ impl<S: MessageSocket> Core<S> {
                     session.router.request_key_frame(now, transport, ssrc, out);
                 });
             }
+            What::Packet(packet) => {
+                self.with_session(router, |session, _| {
+                    session.router.handle_rtp(now, transport, &packet);
+                });
+            }
             What::Reader(reader) => {
                 let has_room = reader == Reader::KeepsUp;
                 self.with_session(router, |session, out| {
@@ -110,3 +115,7 @@ mod tests;
 #[cfg(test)]
 #[path = "core_taps_media_tests.rs"]
 mod media_tests;
+
+#[cfg(test)]
+#[path = "core_tap_uplink_tests.rs"]
+mod uplink_tests;

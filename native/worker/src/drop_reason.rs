@@ -59,8 +59,10 @@ network_drops! {
     SrtpTooManyStreams = "srtp_too_many_streams",
     /// SRTP failed for another reason.
     SrtpRefused = "srtp_refused",
-    /// A record of a tap's reader that does not request a key frame, which is all that it may do.
+    /// A record of a tap's reader that neither requests a key frame nor has a packet to publish.
     TapRecordRefused = "tap_record_refused",
+    /// A tap's reader published more packets than it may.
+    TapRateExceeded = "tap_rate_exceeded",
     /// The event ring is full: the control plane does not keep up.
     EventRingFull = "event_ring_full",
     /// The transport to send to has no validated address, or is closed.

@@ -63,6 +63,7 @@ mod socket;
 mod sockets;
 mod srtp_outbox;
 mod tap;
+mod tap_uplink;
 mod taps;
 mod tcp;
 mod tcp_connection;

@@ -1,4 +1,4 @@
-//! A tap: a local transport, whose reader gets a session's clear media as records.
+//! A tap: a local transport, whose reader gets a session's clear media as records, and may publish.
 //!
 //! There is no ICE, DTLS or SRTP. Records are written in batches and without waiting. A reader that
 //! is behind loses video first: above three quarters of the socket's buffer the router withholds it
@@ -10,25 +10,24 @@ use std::collections::BTreeMap;
 use std::io;
 
 use sealroute_forward::{ClearMedia, TransportHandle};
-use sealroute_rtp::rtcp::{Compound, RtcpPacket};
-use sealroute_rtp::tap_record::{HEADER_BYTES, Record, RecordHeader, RecordKind};
+use sealroute_rtp::tap_record::{HEADER_BYTES, RecordHeader, RecordKind};
 
 use crate::api::{Direction, RouterHandle, TransportSnapshot};
 use crate::drop_reason::NetworkDrop;
 use crate::local_socket::{BATCH, LocalSocket};
 use crate::network_counters::NetworkCounters;
 use crate::not_sent::{NotSentPackets, ssrc_of_rtp};
+use crate::tap_uplink::{Allowance, Received};
 
 /// About seven seconds of four videos of 1 Mbit/s, with the kernel's overhead.
 const SEND_BUFFER_BYTES: usize = 8 << 20;
 /// Of the control plane, for a reader that does not read. Far more than the events of an hour.
 const MAX_WAITING_BYTES: usize = 1 << 20;
-/// A compound of key-frame requests is far smaller.
-const MAX_FEEDBACK_BYTES: usize = 1_500;
+/// An RTP packet of a network, with a record's header; a compound of key-frame requests is far
+/// smaller.
+const MAX_RECEIVED_BYTES: usize = 1_500;
 /// Records of a reader that are handled before media continues.
-const MAX_FEEDBACK_AT_ONCE: usize = 64;
-/// Key-frame requests in one record: more than a reader has tracks.
-const MAX_REQUESTS: usize = 128;
+const MAX_RECEIVED_AT_ONCE: usize = 64;
 
 /// A record that waits for the end of the batch.
 #[derive(Clone, Copy)]
@@ -69,6 +68,7 @@ pub(crate) struct Tap {
     lost: BTreeMap<u32, u32>,
     reader: Reader,
     not_sent: NotSentPackets,
+    allowance: Allowance,
 }
 
 impl Tap {
@@ -85,6 +85,7 @@ impl Tap {
             lost: BTreeMap::new(),
             reader: Reader::KeepsUp,
             not_sent: NotSentPackets::default(),
+            allowance: Allowance::default(),
         }
     }
 
@@ -285,22 +286,23 @@ impl Tap {
         self.reader = Reader::Gone;
     }
 
-    /// Reads what the reader sent, as far as it may be handled at once: the tracks that need a key
-    /// frame. Returns whether the other end is still open.
+    /// Reads what the reader sent, as far as it may be handled at once. Returns whether the other
+    /// end is still open.
     pub(crate) fn receive(
         &mut self,
-        requested: &mut Vec<u32>,
+        now_us: u64,
+        received: &mut Received,
         counters: &mut NetworkCounters,
     ) -> bool {
-        let mut buffer = [0; MAX_FEEDBACK_BYTES];
-        for _ in 0..MAX_FEEDBACK_AT_ONCE {
+        let mut buffer = [0; MAX_RECEIVED_BYTES];
+        for _ in 0..MAX_RECEIVED_AT_ONCE {
             match self.socket.receive(&mut buffer) {
                 // An empty datagram looks the same, and no reader sends one.
                 Ok(0) => return false,
                 Ok(length) => {
                     let datagram = buffer.get(..length).unwrap_or_default();
-                    if !take_requests(datagram, requested) {
-                        counters.drop_packets(NetworkDrop::TapRecordRefused, 1);
+                    if let Err(reason) = received.take(now_us, datagram, &mut self.allowance) {
+                        counters.drop_packets(reason, 1);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -338,26 +340,6 @@ fn is_full(error: &io::Error) -> bool {
     let kinds = [io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted];
     let code = error.raw_os_error();
     kinds.contains(&error.kind()) || code.is_some_and(|code| codes.contains(&code))
-}
-
-/// Adds the tracks that a reader's record requests key frames of. Returns whether it is such a
-/// record and nothing else: any other RTCP of a reader would be taken for that of a network.
-fn take_requests(datagram: &[u8], requested: &mut Vec<u32>) -> bool {
-    let Ok(record) = Record::parse(datagram) else {
-        return false;
-    };
-    if record.header.kind != RecordKind::Feedback {
-        return false;
-    }
-    let before = requested.len();
-    let mut is_clean = true;
-    for packet in Compound::new(record.body).take(MAX_REQUESTS) {
-        match packet {
-            RtcpPacket::Pli { media_ssrc } => requested.push(media_ssrc),
-            _ => is_clean = false,
-        }
-    }
-    is_clean && requested.len() > before
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
 use super::*;
+use crate::tap_uplink::MAX_REQUESTS;
+use sealroute_rtp::tap_record::Record;
 use std::os::fd::OwnedFd;
 
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
@@ -73,9 +75,9 @@ impl Scene {
     }
 
     fn requested(&mut self) -> Vec<u32> {
-        let mut requested = Vec::new();
-        assert!(self.tap.receive(&mut requested, &mut self.counters));
-        requested
+        let mut received = Received::default();
+        assert!(self.tap.receive(NOW_US, &mut received, &mut self.counters));
+        received.requested
     }
 
     fn refused(&self) -> u64 {
@@ -224,7 +226,8 @@ fn a_reader_that_is_gone_is_noticed_once_and_nothing_is_kept_for_it() {
     scene.rtp(VIDEO, 100);
     assert_eq!(scene.flush(), None);
     assert!(scene.tap.queued.is_empty());
-    assert!(!scene.tap.receive(&mut Vec::new(), &mut scene.counters));
+    let mut received = Received::default();
+    assert!(!{ scene.tap }.receive(NOW_US, &mut received, &mut scene.counters));
 }
 
 #[test]
@@ -244,7 +247,7 @@ fn a_readers_key_frame_requests_are_taken_and_all_else_is_counted() {
         header(RecordKind::Json),
         feedback(&nack),
         feedback(&[0x81, 201, 0, 1]),
-        [feedback(&pli(VIDEO)), vec![0; MAX_FEEDBACK_BYTES]].concat(),
+        [feedback(&pli(VIDEO)), vec![0; MAX_RECEIVED_BYTES]].concat(),
     ];
     for datagram in &refused {
         scene.send(datagram);
@@ -256,10 +259,10 @@ fn a_readers_key_frame_requests_are_taken_and_all_else_is_counted() {
 #[test]
 fn a_flood_of_a_reader_is_handled_in_parts() {
     let mut scene = Scene::new();
-    for _ in 0..=MAX_FEEDBACK_AT_ONCE {
+    for _ in 0..=MAX_RECEIVED_AT_ONCE {
         scene.send(&feedback(&pli(VIDEO)));
     }
-    assert_eq!(scene.requested().len(), MAX_FEEDBACK_AT_ONCE);
+    assert_eq!(scene.requested().len(), MAX_RECEIVED_AT_ONCE);
     assert_eq!(scene.requested().len(), 1);
     let flood: Vec<u8> = std::iter::repeat_with(|| pli(VIDEO))
         .take(120)
@@ -270,7 +273,7 @@ fn a_flood_of_a_reader_is_handled_in_parts() {
 }
 
 #[test]
-fn no_record_of_a_reader_does_more_than_request_key_frames() {
+fn no_record_of_a_reader_does_more_than_it_may() {
     let mut scene = Scene::new();
     let mut state = 0x5EED_u64;
     let mut noise = move || {

@@ -14,23 +14,26 @@ use crate::handles::HandleMap;
 use crate::local_socket::LocalSocket;
 use crate::network_counters::NetworkCounters;
 use crate::tap::{Reader, Tap};
+use crate::tap_uplink::Received;
 
 /// Taps served per call; the others follow with the next one.
 const SERVED_AT_ONCE: usize = 16;
 
 /// Something that the session of a tap has to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) router: RouterHandle,
     pub(crate) transport: TransportHandle,
     pub(crate) what: What,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum What {
     Reader(Reader),
     /// The track of this SSRC needs a key frame.
     KeyFrame(u32),
+    /// An RTP packet to publish.
+    Packet(Vec<u8>),
 }
 
 /// Maps the worker's times to those of the host's `CLOCK_MONOTONIC`, which another process reads
@@ -289,14 +292,15 @@ impl Taps {
             return self.serve_ending(token, counters);
         };
         let (transport, router) = (watched.transport, watched.tap.router);
-        let mut requested = Vec::new();
-        let is_open = watched.tap.receive(&mut requested, counters);
-        self.changes
-            .extend(requested.into_iter().map(|ssrc| Change {
-                router,
-                transport,
-                what: What::KeyFrame(ssrc),
-            }));
+        let mut received = Received::default();
+        let is_open = watched.tap.receive(self.now_us, &mut received, counters);
+        let requested = received.requested.into_iter().map(What::KeyFrame);
+        let whats = requested.chain(received.packets.into_iter().map(What::Packet));
+        self.changes.extend(whats.map(|what| Change {
+            router,
+            transport,
+            what,
+        }));
         if is_open {
             self.flush_one(transport, counters);
         } else {
@@ -310,7 +314,9 @@ impl Taps {
         let Some(watched) = found.and_then(|at| self.ending.get_mut(at)) else {
             return;
         };
-        let is_open = watched.tap.receive(&mut Vec::new(), counters);
+        // What it publishes has ended with the tap.
+        let mut ignored = Received::default();
+        let is_open = watched.tap.receive(self.now_us, &mut ignored, counters);
         if is_open {
             watched.tap.flush(self.now_us, counters);
         } else {

@@ -208,6 +208,9 @@ impl SessionRouter {
 
     fn report_reception(&mut self, now: Instant, out: &mut impl Outbox) {
         for up_track in self.up_tracks.iter_mut() {
+            if self.locals.contains_key(&up_track.transport) {
+                continue; // nothing is lost on the way from a process of this host
+            }
             self.compound.clear();
             if write_reception(now, up_track, &mut self.compound) {
                 out.rtcp(up_track.transport, &self.compound);

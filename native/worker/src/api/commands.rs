@@ -159,8 +159,8 @@ pub struct SendDtls {
 }
 
 /// A tap: a transport whose other end is a process of this host that reads the session's media as
-/// records (`native/rtp/src/tap_record.rs`). Refused with `opaque` on a session with end-to-end
-/// encryption. It has no ICE, DTLS and SRTP, and publishes nothing; `CloseTransport` ends it.
+/// records (`native/rtp/src/tap_record.rs`), and publishes as records too. Refused with `opaque` on a
+/// session with end-to-end encryption. It has no ICE, DTLS and SRTP; `CloseTransport` ends it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OpenTap {
@@ -199,7 +199,7 @@ pub struct Publish {
     pub router: RouterHandle,
     /// Not in use.
     pub publisher: PublisherHandle,
-    /// Its uplink.
+    /// Its uplink, or a tap.
     pub transport: TransportHandle,
     /// Its m-lines.
     pub up_tracks: Vec<UpTrackParameters>,

@@ -269,6 +269,7 @@ class Publish:
     publisher: PublisherHandle
     """Not in use."""
     transport: TransportHandle
+    """Its uplink, or a tap."""
     up_tracks: tuple[UpTrackParameters, ...]
 
 

@@ -14,9 +14,10 @@ from sfu.egress.broadcast_jobs import BroadcastJob
 from sfu.egress.live_outputs import HlsTarget, LiveOutputs, RtmpTarget
 from sfu.egress.supervisor import Supervisor
 from tests.rtmp_server import RtmpServer
+from tests.served import until
 from tests.unit.egress.composing import color, tone
 from tests.unit.egress.hls_rules import check, check_follows
-from tests.unit.egress.jobs import OPEN_TAPS, Listener, Tap, now_us
+from tests.unit.egress.jobs import OPEN_TAPS, WAIT_S, Listener, Tap, now_us
 from tests.unit.egress.media import added
 from tests.unit.egress.test_hls_output import probed
 
@@ -116,9 +117,10 @@ async def test_a_killed_process_is_followed_by_another_one_in_the_same_playlist(
     started.play(4, now_us() - 4_000_000)
     await started.listener.output("hls", "ready")
     os.kill(started.pid, signal.SIGKILL)
+    await until(lambda: egress.counters().get("restarts") == 1, WAIT_S)
     before = started.playlist
-    await started.listener.until("progress", after=len(started.listener.events))
     started.play(3, now_us())
+    await until(lambda: started.playlist != before, WAIT_S)
     assert await started.end() == "finished"
     after = started.playlist
     check_follows(before, after)

@@ -135,9 +135,9 @@ class SendDtls:
 @dataclass(frozen=True, slots=True)
 class OpenTap:
     """A tap: a transport whose other end is a process of this host that reads the session's
-    media as records (`native/rtp/src/tap_record.rs`), and publishes as records too. Refused
-    with `opaque` on a session with end-to-end encryption. It has no ICE, DTLS and SRTP;
-    `CloseTransport` ends it.
+    media as records (`native/rtp/src/tap_record.rs`), and publishes as records too.
+    Refused with `opaque` on a session with end-to-end encryption. It has no ICE, DTLS
+    and SRTP; `CloseTransport` ends it.
     """
 
     router: RouterHandle

@@ -400,7 +400,7 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         _SERVER,
         "The project's archives have reached their limit of disk space: delete some, or wait until "
         "they expire.",
-        rest_code=15952,
+        rest_code=15954,
     ),
     _E.ARCHIVE_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Archive not found."),
     _E.ARCHIVE_RUNNING: _row(

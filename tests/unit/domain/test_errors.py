@@ -86,3 +86,9 @@ def test_refusals_of_encrypted_sessions_say_that_it_is_about_encryption():
     for row in ERRORS.values():
         if 15900 <= row.rest_code <= 15904:
             assert "end-to-end encrypt" in row.message.lower()
+
+
+def test_a_number_of_our_own_names_one_error() -> None:
+    """Programs tell refusals apart by it: 15952 was an address that is refused, and a full disk."""
+    ours = [row.rest_code for row in ERRORS.values() if row.rest_code > 15904]
+    assert sorted(ours) == sorted(set(ours))

@@ -102,7 +102,7 @@ mod tests {
         let (mut grant, begin) = (Grant::new(Allocation::Unlimited), Instant::now());
         let smallest = Allocation::UpTo(SMALLEST);
         assert_eq!(round(&mut grant, begin, None), smallest);
-        let before = begin + STARVED - Duration::from_millis(1);
+        let before = begin + STARVED.saturating_sub(Duration::from_millis(1));
         assert_eq!(round(&mut grant, before, None), smallest);
         assert_eq!(round(&mut grant, begin + STARVED, None), Allocation::Paused);
     }

@@ -36,7 +36,8 @@ class Server:
         config: dict[str, str] | None = None,
     ) -> None:
         self.folder = folder
-        self.environment = os.environ | (config or {})
+        # Many servers at once: no port that is the same for all.
+        self.environment = os.environ | {"SEALROUTE_BROADCAST_PORT": "0"} | (config or {})
         self.project_words = project
         self.e2ee = ["--e2ee"] if e2ee else []
         self.url = f"http://127.0.0.1:{free_port()}"

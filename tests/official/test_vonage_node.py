@@ -31,10 +31,14 @@ async def test_every_method_does_what_it_says_or_is_refused_for_its_reason(stage
     assert [one["data"] for one in live.seen] == ["to all", "to one"]
     await until(lambda: live.over == ["forceDisconnected"])
     await start(sdk, session, token, encrypted=encrypted)
-    await list_and_stop(sdk)
+    await list_and_stop(sdk, session)
     asked = sdk.called - {"methods"}
     everything = set(await sdk.call("methods")) - INTERNAL
     assert asked == (everything if encrypted else everything - {"sendFormSubmitRequest"})
+
+
+DONE = ([], ["stopped"], ["failed"])
+"""Nothing where it is refused; elsewhere what ended before a frame came."""
 
 
 async def encrypted_session(sdk, stage) -> str:
@@ -78,8 +82,14 @@ async def moderate(sdk, session: str, live: Live) -> None:
 async def start(sdk, session: str, token: str, *, encrypted: bool) -> None:
     """What needs clear media: refused because of the encryption, or not offered by this server."""
     words = "end-to-end encrypted" if encrypted else "does not support"
-    await sdk.refused(words, "startArchive", session)
-    await sdk.refused(words, "startBroadcast", session, {"outputs": {"hls": {}}})
+    if encrypted:
+        await sdk.refused(words, "startArchive", session)
+        await sdk.refused(words, "startBroadcast", session, {"outputs": {"hls": {}}})
+    else:
+        archive = await sdk.call("startArchive", session)
+        assert (await sdk.call("stopArchive", archive["id"]))["status"] == "stopped"
+        broadcast = await sdk.call("startBroadcast", session, {"outputs": {"hls": {}}})
+        assert (await sdk.call("stopBroadcast", broadcast["id"]))["status"] == "stopped"
     sip = {"token": token, "sip": {"uri": "sip:user@example.com", "from": ""}}
     await sdk.refused(words, "initiateSIPCall", session, sip)
     await sdk.refused(words, "intiateSIPCall", session, sip)
@@ -91,9 +101,11 @@ async def start(sdk, session: str, token: str, *, encrypted: bool) -> None:
     await sdk.refused(words, "enableCaptions", session, token, {"partialCaptions": "true"})
 
 
-async def list_and_stop(sdk) -> None:
-    for method in ("searchArchives", "searchBroadcasts", "listExperienceComposerRenders"):
-        assert (await sdk.call(method, {"count": 10}))["count"] == 0
+async def list_and_stop(sdk, session: str) -> None:
+    for method in ("searchArchives", "searchBroadcasts"):
+        found = await sdk.call(method, {"count": 10, "sessionId": session})
+        assert [one["status"] for one in found["items"]] in DONE
+    assert (await sdk.call("listExperienceComposerRenders", {"count": 10}))["count"] == 0
     for method, arguments in {
         "getArchive": (),
         "stopArchive": (),

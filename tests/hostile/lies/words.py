@@ -305,7 +305,7 @@ ANSWERS: dict[str, Words] = {
     "up-error": FAILURE,
     "up-silence": _told(
         "request_timeout: The server did not answer publish",
-        "OT_ICE_WORKFLOW_FAILED: The stream did not become live",
+        "OT_TIMEOUT: The server did not answer in time",
     ),
     "up-pong": _told(
         _strange("The server answered publish with something else"),

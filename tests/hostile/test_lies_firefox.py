@@ -9,7 +9,7 @@ from tests.hostile.lies import rows_for
 
 KIND = "firefox"
 ROWS = rows_for(KIND)
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1_200)]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from tests.hostile.running import play_all
 
 AT_ONCE = 4
 ROWS = rows_for(KIND)
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ climbs a staircase of its own.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ WIDTH, HEIGHT = 256, 64
 FRAME_RATE = 12
 RANGE = 8_000
 STEP_HZ, STEPS, FRAMES_PER_STEP = 50, 32, 10
+LASTING = FRAMES_PER_STEP // 2
 RATE_HZ, SAMPLES = 48_000, 960
 
 
@@ -109,9 +110,18 @@ def wrong_images(seen: Iterable[Seen], person: Person) -> list[str]:
 def wrong_tones(heard: Iterable[Seen], person: Person) -> list[str]:
     """What was heard and is not that person's. A tone counts when it is heard twice in a row:
     frames between two steps hold both. What was played twice is known by its frame, as of
-    frames: a busy machine stretches audio, leaves some out, and has no time to tell which."""
+    frames: a busy machine stretches audio, leaves some out, and has no time to tell which. What a
+    browser makes up for the missing may lie a step beside the person's own, for a moment: such a
+    tone counts when it lasts."""
     first = person.base_hz // STEP_HZ
-    steady = [one.number for one, next_ in pairwise(heard) if one.number == next_.number]
-    tones = dict.fromkeys(number for number in steady if number is not None)
-    wrong = [number for number in tones if not first <= number < first + STEPS]
+    lasting: dict[int, int] = {}
+    for number, frames in groupby(one.number for one in heard):
+        if number is not None:
+            lasting[number] = max(lasting.get(number, 0), sum(1 for _ in frames))
+    beside = (first - 1, first + STEPS)
+    wrong = [
+        number
+        for number, frames in lasting.items()
+        if not first <= number < first + STEPS and frames >= (LASTING if number in beside else 2)
+    ]
     return [f"a tone of {number * STEP_HZ} Hz is not of {person.name}" for number in wrong]

@@ -2,7 +2,15 @@
 
 from tests.hostile import seeing
 from tests.hostile.call import Call
-from tests.hostile.content import ADA, FRAMES_PER_STEP, STEP_HZ, Seen, wrong_images, wrong_tones
+from tests.hostile.content import (
+    ADA,
+    FRAMES_PER_STEP,
+    STEP_HZ,
+    STEPS,
+    Seen,
+    wrong_images,
+    wrong_tones,
+)
 from tests.hostile.drivers.python import PythonClient, PythonDriver
 from tests.hostile.lie import Lie
 from tests.hostile.passed import Passed, first_sent, given_twice, sent_after
@@ -82,4 +90,10 @@ def test_a_judge_sorts_frames_by_their_kind() -> None:
 def test_what_is_of_another_is_found() -> None:
     assert wrong_tones([Seen(0.0, 5), Seen(0.02, 5)], ADA)
     assert wrong_tones([Seen(0.0, 5), Seen(0.02, 9)], ADA) == []
+
+
+def test_a_tone_a_step_beside_the_persons_own_counts_when_it_lasts() -> None:
+    beside = [FIRST + STEPS] * FRAMES_PER_STEP
+    assert wrong_tones([Seen(0.02 * n, tone) for n, tone in enumerate(beside)], ADA)
+    assert wrong_tones([Seen(0.02 * n, tone) for n, tone in enumerate(beside[:3])], ADA) == []
     assert wrong_images([Seen(0.0, 9_999)], ADA)

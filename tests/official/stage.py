@@ -57,6 +57,11 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.close()
 
 
+DONE = ([], ["stopped"], ["failed"], ["available"])
+"""How the only archive or broadcast of a session ends: there is none where it is refused; else it
+depends on whether a frame came before the stop, and on whether the file is finished."""
+
+
 @dataclass
 class Live:
     """Two clients in a session: `alice` publishes, both hear."""

@@ -4,7 +4,7 @@ import pytest
 import pytest_asyncio
 
 from tests.official.node_sdk import start_node_sdk
-from tests.official.stage import Live
+from tests.official.stage import DONE, Live
 from tests.served import until
 
 pytestmark = [pytest.mark.interop, pytest.mark.asyncio(loop_scope="module")]
@@ -34,10 +34,6 @@ async def test_every_method_does_what_it_says_or_is_refused_for_its_reason(stage
     await register(sdk)
     assert (await sdk.call("generateJwt", {"apiKey": "1", "apiSecret": "s"})).count(".") == 2
     assert sdk.called - {"methods"} == set(await sdk.call("methods"))
-
-
-DONE = ([], ["stopped"], ["failed"])
-"""Nothing where it is refused; elsewhere what ended before a frame came."""
 
 
 async def moderate(sdk, session: str, live: Live) -> None:

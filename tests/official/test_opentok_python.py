@@ -6,7 +6,7 @@ import opentok
 import pytest
 from opentok import exceptions as errors
 
-from tests.official.stage import Live, Recorder, public_methods
+from tests.official.stage import DONE, Live, Recorder, public_methods
 from tests.served import until
 
 pytestmark = [
@@ -69,10 +69,6 @@ def moderate(sdk, session: str, live: Live) -> None:
     sdk.force_disconnect(session, live.bob.connection_id)
     with pytest.raises(errors.ForceDisconnectError):
         sdk.force_disconnect(session, NONE)
-
-
-DONE = ([], ["stopped"], ["failed"])
-"""Nothing where it is refused; elsewhere what ended before a frame came."""
 
 
 def record_and_send(sdk, session: str, token: str, *, encrypted: bool) -> None:

@@ -4,7 +4,7 @@ import pytest
 import pytest_asyncio
 
 from tests.official.node_sdk import start_node_sdk
-from tests.official.stage import Live
+from tests.official.stage import DONE, Live
 from tests.served import until
 
 pytestmark = [pytest.mark.interop, pytest.mark.asyncio(loop_scope="module")]
@@ -35,10 +35,6 @@ async def test_every_method_does_what_it_says_or_is_refused_for_its_reason(stage
     asked = sdk.called - {"methods"}
     everything = set(await sdk.call("methods")) - INTERNAL
     assert asked == (everything if encrypted else everything - {"sendFormSubmitRequest"})
-
-
-DONE = ([], ["stopped"], ["failed"])
-"""Nothing where it is refused; elsewhere what ended before a frame came."""
 
 
 async def encrypted_session(sdk, stage) -> str:

@@ -8,7 +8,7 @@ from vonage_http_client import errors
 from vonage_video import Video, models
 from vonage_video import errors as video_errors
 
-from tests.official.stage import Live, Recorder, public_methods
+from tests.official.stage import DONE, Live, Recorder, public_methods
 from tests.served import until
 
 pytestmark = [
@@ -109,10 +109,6 @@ def start(sdk, session: str, token: str, *, encrypted: bool) -> None:
         )
         with pytest.raises(refused, match=words):
             getattr(sdk, method)(request)
-
-
-DONE = ([], ["stopped"], ["failed"])
-"""Nothing where it is refused; elsewhere what ended before a frame came."""
 
 
 def list_and_stop(sdk, session: str) -> None:

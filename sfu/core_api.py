@@ -400,8 +400,8 @@ class ConsentExpired:
 
 @dataclass(frozen=True, slots=True)
 class TapClosed:
-    """The reader of a tap has closed its end. The tap stays until it is closed, and writes
-    nothing.
+    """The reader of a tap has closed its end, or lost it because it floods. The tap stays until it
+    is closed, and writes nothing.
     """
 
     transport: TransportHandle
@@ -844,6 +844,7 @@ DROP_REASONS: Mapping[str, str] = {
     "srtp_refused": "SRTP failed for another reason.",
     "tap_record_refused": "A record of a tap's reader that neither requests a key frame nor has a packet to publish.",
     "tap_rate_exceeded": "A tap's reader published more packets than it may.",
+    "tap_flood": "Key frames that a tap's reader requested beyond what it may.",
     "event_ring_full": "The event ring is full: the control plane does not keep up.",
     "send_no_address": "The transport to send to has no validated address, or is closed.",
     "send_path_unproven": "The destination has not proven its address: it gets no media, and few other packets.",

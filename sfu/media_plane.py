@@ -240,9 +240,9 @@ class TapListener(Protocol):
         """The publisher of a stream in the tap ended; the stream left the tap."""
 
     def on_tap_closed(self, reason: str) -> None:
-        """It ended without a call of `end` or `close`: its reader closed its end (reader_gone) or
-        read nothing for very long (reader_stuck), its session ended (session_closed), or the
-        media core refused it."""
+        """It ended without a call of `end` or `close`: its reader closed its end (reader_gone),
+        read nothing for very long (reader_stuck) or sent far more than it may (reader_floods), its
+        session ended (session_closed), or the media core refused it."""
 
 
 class Tap(Protocol):

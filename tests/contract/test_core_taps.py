@@ -1,8 +1,10 @@
 """Taps as a core has them, that in memory and the compiled one, and the descriptors it is given."""
 
 import asyncio
+import contextlib
 import os
 import socket
+import struct
 
 import pytest
 
@@ -21,7 +23,7 @@ from sfu.core_api import (
 from sfu.media_router import NativeMediaRouter
 from tests.descriptors import open_descriptors
 from tests.fakes.media_router import FakeMediaRouter
-from tests.fakes.tap_records import RecordKind, is_at_end, read_records
+from tests.fakes.tap_records import RecordKind, encode_record, is_at_end, read_records
 
 PASSWORD = "p" * 24
 FENCE = 999
@@ -46,6 +48,7 @@ class Core:
     def __init__(self, router):
         self.router = router
         self.readers = []
+        self.closed = []
         self._failed = asyncio.Queue()
         router.listen(self._take)
 
@@ -53,6 +56,8 @@ class Core:
         for event in batch:
             if isinstance(event, CommandFailed):
                 self._failed.put_nowait(event)
+            elif isinstance(event, core_api.TapClosed):
+                self.closed.append((event.transport, event.reason))
 
     def tap(self, router, transport):
         """A command that opens a tap, and its reader's end."""
@@ -223,3 +228,25 @@ async def test_after_the_end_of_the_core_a_descriptor_is_closed_too(core):
     with pytest.raises(RuntimeError):
         core.router.submit(command)
     assert is_at_end(reader)
+
+
+@pytest.mark.parametrize("core", ["native"], indirect=True)
+async def test_a_reader_that_floods_loses_its_tap_and_another_one_stays(core):
+    """As a process does that somebody has taken over: as much as the socket takes."""
+    flooded, reader = core.tap(1, 30)
+    quiet, other = core.tap(1, 31)
+    assert await core.failures(flooded, quiet) == []
+    request = struct.pack(">BBHII", 0x81, 206, 2, 1, 77)
+    flood = encode_record(RecordKind.FEEDBACK, request * 100)
+    async with asyncio.timeout(60):
+        while not core.closed:
+            with contextlib.suppress(BlockingIOError):
+                for _ in range(100):
+                    reader.send(flood, socket.MSG_DONTWAIT)
+            await asyncio.sleep(0)
+        while core.router.counters()["drop.tap_flood"] < 1_000:  # noqa: ASYNC110 - read each 20 ms
+            await asyncio.sleep(0.01)
+    assert core.closed == [(30, "reader_floods")]
+    assert await core.failures(core_api.WriteTap(31, b"{}"), core_api.CloseTransport(30)) == []
+    assert [record.kind for record in read_records(other)] == [RecordKind.JSON]
+    assert core.closed == [(30, "reader_floods")]

@@ -227,7 +227,7 @@ fn a_bot_hears_others_and_gets_no_report_on_what_it_sends() {
 }
 
 #[test]
-fn a_flood_of_a_bot_is_bounded_and_counted() {
+fn a_flood_of_a_bot_is_bounded_and_counted_and_ends_its_tap_when_it_goes_on() {
     let (mut bench, mut bot) = talking();
     for _ in 0..1_000 {
         bot.send(&mut bench, 77);
@@ -235,4 +235,13 @@ fn a_flood_of_a_bot_is_bounded_and_counted() {
     let refused = bench.dropped(NetworkDrop::TapRateExceeded);
     assert_eq!(refused, 750);
     assert_eq!(heard(&bench).len(), 250);
+    assert_eq!(bench.events(), []);
+    for _ in 0..275 {
+        bot.send(&mut bench, 77);
+    }
+    let closed = Event::TapClosed {
+        transport: TAP,
+        reason: "reader_floods",
+    };
+    assert_eq!(bench.events(), [closed]);
 }

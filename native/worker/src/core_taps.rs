@@ -16,6 +16,8 @@ const NOT_WATCHED: &str = "not_watched";
 /// The reader has left a megabyte of the control plane's records unread.
 const READER_STUCK: &str = "reader_stuck";
 const READER_GONE: &str = "reader_gone";
+/// The reader went on to send more than it may.
+const READER_FLOODS: &str = "reader_floods";
 
 impl<S: MessageSocket> Core<S> {
     pub(crate) fn open_tap(&mut self, command: OpenTap) -> Outcome {
@@ -93,12 +95,12 @@ impl<S: MessageSocket> Core<S> {
                 self.with_session(router, |session, out| {
                     session.router.set_room(transport, has_room, out);
                 });
-                if reader == Reader::Gone {
-                    self.push_event(Event::TapClosed {
-                        transport,
-                        reason: READER_GONE,
-                    });
-                }
+                let reason = match reader {
+                    Reader::KeepsUp | Reader::Behind => return,
+                    Reader::Gone => READER_GONE,
+                    Reader::Floods => READER_FLOODS,
+                };
+                self.push_event(Event::TapClosed { transport, reason });
             }
         }
     }

@@ -65,15 +65,22 @@ impl Reader {
     }
 
     pub(super) fn request_key_frame(&self, ssrc: u32) {
+        assert!(self.request_key_frames(&[ssrc]));
+    }
+
+    /// One record. Returns whether the socket took it.
+    pub(super) fn request_key_frames(&self, ssrcs: &[u32]) -> bool {
         let header = RecordHeader {
             kind: RecordKind::Feedback,
             ssrc: 0,
             arrival_us: 0,
         };
         let mut record = header.to_bytes().to_vec();
-        write_pli(&mut record, 1, ssrc);
-        let flags = rustix::net::SendFlags::empty();
-        rustix::net::send(&self.0, &record, flags).unwrap();
+        for ssrc in ssrcs {
+            write_pli(&mut record, 1, *ssrc);
+        }
+        let flags = rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL;
+        rustix::net::send(&self.0, &record, flags).is_ok()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Taps: who may have one, in which order, and what becomes of their descriptors.
 
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use sealroute_forward::{PayloadAccess, PublisherHandle, TransportHandle};
 use sealroute_rtp::tap_record::RecordKind;
@@ -167,6 +168,47 @@ fn a_reader_that_closes_is_reported_once_and_the_call_continues() {
         bench.sent().iter().filter(|(to, _)| to.port() == 2).count(),
         3
     );
+}
+
+#[test]
+fn a_reader_that_floods_loses_its_tap_and_disturbs_no_forwarding() {
+    let mut bench = Bench::in_call();
+    let reader = bench.open_tap();
+    bench.apply(tapped(TAPPED, TAP));
+    let (mut peer, mut packets) = (MediaPeer::new(), 0);
+    let mut events = Vec::new();
+    while events.is_empty() && packets < 1_000 {
+        // As much as the socket takes, between two packets of media.
+        while reader.request_key_frames(&[1, packets].repeat(60)) {}
+        bench.serve();
+        bench.receive(1, &peer.next());
+        packets += 1;
+        bench.pass(Duration::from_millis(20));
+        events = bench.events();
+    }
+    let closed = Event::TapClosed {
+        transport: TAP,
+        reason: "reader_floods",
+    };
+    assert_eq!(events, [closed]);
+    assert!(packets < 300, "{packets}");
+    assert!(bench.dropped(NetworkDrop::TapFlood) > 1_000);
+    let snapshot = bench.core.snapshot(bench.now, ROUTER).unwrap();
+    let requests = snapshot.forwarding.counters["plis_received"];
+    let allowed = 256 + 128 * (u64::from(packets) / 50 + 1);
+    assert!(requests <= allowed, "{requests}");
+    // It stays over, whatever comes.
+    reader.request_key_frames(&[1]);
+    bench.serve();
+    bench.receive(1, &peer.next());
+    assert_eq!(bench.events(), []);
+    bench.apply(close(TAP));
+    assert_eq!(bench.events(), []);
+    let to_ben = bench
+        .sent()
+        .into_iter()
+        .filter(|(to, sent)| to.port() == 2 && sent[1] < 200);
+    assert_eq!(to_ben.count(), packets as usize + 1);
 }
 
 #[test]

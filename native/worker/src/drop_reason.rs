@@ -63,6 +63,8 @@ network_drops! {
     TapRecordRefused = "tap_record_refused",
     /// A tap's reader published more packets than it may.
     TapRateExceeded = "tap_rate_exceeded",
+    /// Key frames that a tap's reader requested beyond what it may.
+    TapFlood = "tap_flood",
     /// The event ring is full: the control plane does not keep up.
     EventRingFull = "event_ring_full",
     /// The transport to send to has no validated address, or is closed.

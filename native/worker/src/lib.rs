@@ -57,6 +57,7 @@ mod path_probes;
 mod path_properties;
 mod poller;
 mod priority;
+mod reader_budget;
 mod receive_coalescing;
 mod session_index;
 mod socket;

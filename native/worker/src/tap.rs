@@ -5,6 +5,8 @@
 //! until the reader has read all but a quarter, and then starts at a key frame; the last quarter is
 //! for audio. What the socket itself refuses is counted, and the reader is told how much it misses.
 //! Records of the control plane are never lost: they wait, and media waits for none of them.
+//!
+//! What the reader sends has a budget ([`ReaderBudget`]): a tap whose reader goes on beyond it is over.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,7 +19,8 @@ use crate::drop_reason::NetworkDrop;
 use crate::local_socket::{BATCH, LocalSocket};
 use crate::network_counters::NetworkCounters;
 use crate::not_sent::{NotSentPackets, ssrc_of_rtp};
-use crate::tap_uplink::{Allowance, Received};
+use crate::reader_budget::ReaderBudget;
+use crate::tap_uplink::Received;
 
 /// About seven seconds of four videos of 1 Mbit/s, with the kernel's overhead.
 const SEND_BUFFER_BYTES: usize = 8 << 20;
@@ -26,8 +29,8 @@ const MAX_WAITING_BYTES: usize = 1 << 20;
 /// An RTP packet of a network, with a record's header; a compound of key-frame requests is far
 /// smaller.
 const MAX_RECEIVED_BYTES: usize = 1_500;
-/// Records of a reader that are handled before media continues.
-const MAX_RECEIVED_AT_ONCE: usize = 64;
+/// Records of a reader that are handled before media continues: each costs a system call.
+const MAX_RECEIVED_AT_ONCE: usize = 16;
 
 /// A record that waits for the end of the batch.
 #[derive(Clone, Copy)]
@@ -51,6 +54,15 @@ pub(crate) enum Reader {
     Behind,
     /// Its end is closed.
     Gone,
+    /// It sends far more than it may.
+    Floods,
+}
+
+impl Reader {
+    /// Whether nothing more is read or written.
+    pub(crate) fn is_over(self) -> bool {
+        matches!(self, Self::Gone | Self::Floods)
+    }
 }
 
 /// One tap.
@@ -68,7 +80,7 @@ pub(crate) struct Tap {
     lost: BTreeMap<u32, u32>,
     reader: Reader,
     not_sent: NotSentPackets,
-    allowance: Allowance,
+    budget: ReaderBudget,
 }
 
 impl Tap {
@@ -85,7 +97,7 @@ impl Tap {
             lost: BTreeMap::new(),
             reader: Reader::KeepsUp,
             not_sent: NotSentPackets::default(),
-            allowance: Allowance::default(),
+            budget: ReaderBudget::default(),
         }
     }
 
@@ -134,7 +146,7 @@ impl Tap {
             ssrc,
             arrival_us,
         };
-        if self.is_stuck || self.reader == Reader::Gone {
+        if self.is_stuck || self.reader.is_over() {
             self.refuse(header, counters);
         } else {
             self.queue(header, body);
@@ -255,7 +267,7 @@ impl Tap {
     }
 
     fn refuse(&mut self, header: RecordHeader, counters: &mut NetworkCounters) {
-        let reason = if self.reader == Reader::Gone {
+        let reason = if self.reader.is_over() {
             NetworkDrop::SendNoAddress
         } else {
             NetworkDrop::SendBufferFull
@@ -270,7 +282,7 @@ impl Tap {
     fn judge(&mut self, refused: bool, is_gone: bool) -> Option<Reader> {
         let unread = self.socket.unread();
         let reader = match self.reader {
-            Reader::Gone => Reader::Gone,
+            over if over.is_over() => over,
             _ if is_gone => Reader::Gone,
             _ if refused => Reader::Behind,
             Reader::KeepsUp if unread * 4 > self.buffer_bytes * 3 => Reader::Behind,
@@ -281,35 +293,39 @@ impl Tap {
         changed.then_some(reader)
     }
 
-    /// The other end is closed.
-    pub(crate) fn on_closed(&mut self) {
-        self.reader = Reader::Gone;
+    /// The other end is closed, or treated as if it were.
+    pub(crate) fn on_over(&mut self, reader: Reader) {
+        self.reader = reader;
     }
 
-    /// Reads what the reader sent, as far as it may be handled at once. Returns whether the other
-    /// end is still open.
+    /// Reads what the reader sent, as far as it may be handled at once. Returns how the reader
+    /// ended, if it did.
     pub(crate) fn receive(
         &mut self,
         now_us: u64,
         received: &mut Received,
         counters: &mut NetworkCounters,
-    ) -> bool {
+    ) -> Option<Reader> {
         let mut buffer = [0; MAX_RECEIVED_BYTES];
         for _ in 0..MAX_RECEIVED_AT_ONCE {
             match self.socket.receive(&mut buffer) {
                 // An empty datagram looks the same, and no reader sends one.
-                Ok(0) => return false,
+                Ok(0) => return Some(Reader::Gone),
                 Ok(length) => {
                     let datagram = buffer.get(..length).unwrap_or_default();
-                    if let Err(reason) = received.take(now_us, datagram, &mut self.allowance) {
+                    if let Err(reason) = received.take(now_us, datagram, &mut self.budget) {
                         counters.drop_packets(reason, 1);
+                    }
+                    if self.budget.is_flooded() {
+                        return Some(Reader::Floods);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(_) => return Some(Reader::Gone),
             }
         }
-        true
+        None
     }
 
     pub(crate) fn snapshot(&self, handle: TransportHandle) -> TransportSnapshot {

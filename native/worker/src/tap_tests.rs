@@ -75,8 +75,13 @@ impl Scene {
     }
 
     fn requested(&mut self) -> Vec<u32> {
+        self.requested_at(NOW_US)
+    }
+
+    fn requested_at(&mut self, now_us: u64) -> Vec<u32> {
         let mut received = Received::default();
-        assert!(self.tap.receive(NOW_US, &mut received, &mut self.counters));
+        let over = self.tap.receive(now_us, &mut received, &mut self.counters);
+        assert_eq!(over, None);
         received.requested
     }
 
@@ -227,7 +232,8 @@ fn a_reader_that_is_gone_is_noticed_once_and_nothing_is_kept_for_it() {
     assert_eq!(scene.flush(), None);
     assert!(scene.tap.queued.is_empty());
     let mut received = Received::default();
-    assert!(!{ scene.tap }.receive(NOW_US, &mut received, &mut scene.counters));
+    let over = { scene.tap }.receive(NOW_US, &mut received, &mut scene.counters);
+    assert_eq!(over, Some(Reader::Gone));
 }
 
 #[test]
@@ -246,6 +252,7 @@ fn a_readers_key_frame_requests_are_taken_and_all_else_is_counted() {
         header(RecordKind::Publish),
         header(RecordKind::Json),
         feedback(&nack),
+        feedback(&[&pli(VIDEO)[..], &nack].concat()),
         feedback(&[0x81, 201, 0, 1]),
         [feedback(&pli(VIDEO)), vec![0; MAX_RECEIVED_BYTES]].concat(),
     ];
@@ -273,6 +280,33 @@ fn a_flood_of_a_reader_is_handled_in_parts() {
 }
 
 #[test]
+fn what_a_reader_sends_beyond_its_budget_is_counted_and_ends_the_tap_when_it_goes_on() {
+    let mut scene = Scene::new();
+    let record = feedback(&pli(VIDEO).repeat(100));
+    let (mut received, mut over) = (Received::default(), None);
+    for round in 0_u64..5_000 {
+        scene.send(&record);
+        let now_us = NOW_US + round * 1_000;
+        over = scene
+            .tap
+            .receive(now_us, &mut received, &mut scene.counters);
+        if over.is_some() {
+            break;
+        }
+    }
+    assert_eq!(over, Some(Reader::Floods));
+    // A burst, and two seconds at the rate; a thousand records a second, half of them too many.
+    let flood = scene.counters.dropped(NetworkDrop::TapFlood);
+    assert!((2_000..2_100).contains(&flood), "{flood}");
+    let requested = received.requested.len();
+    assert!((400..=600).contains(&requested), "{requested}");
+    scene.tap.on_over(Reader::Floods);
+    scene.rtp(VIDEO, 100);
+    assert_eq!(scene.flush(), None);
+    assert_eq!(scene.counters.dropped(NetworkDrop::SendNoAddress), 1);
+}
+
+#[test]
 fn no_record_of_a_reader_does_more_than_it_may() {
     let mut scene = Scene::new();
     let mut state = 0x5EED_u64;
@@ -291,8 +325,9 @@ fn no_record_of_a_reader_does_more_than_it_may() {
         let at = noise() as usize % datagram.len();
         datagram[at] ^= 1 << (noise() % 8);
         scene.send(&datagram);
-        let requested = scene.requested();
+        let requested = scene.requested_at(NOW_US + round * 20_000);
         assert!(requested.len() <= MAX_REQUESTS);
     }
+    assert_eq!(scene.counters.dropped(NetworkDrop::TapFlood), 0);
     assert!(scene.refused() > 5_000);
 }

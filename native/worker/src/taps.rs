@@ -70,7 +70,9 @@ impl Watched {
     fn flags(&self) -> epoll::EventFlags {
         match self.tap.reader() {
             Reader::KeepsUp => epoll::EventFlags::IN,
-            Reader::Behind | Reader::Gone => epoll::EventFlags::IN | epoll::EventFlags::OUT,
+            Reader::Behind | Reader::Gone | Reader::Floods => {
+                epoll::EventFlags::IN | epoll::EventFlags::OUT
+            }
         }
     }
 }
@@ -222,7 +224,7 @@ impl Taps {
             return;
         }
         let ready = self.open.values().filter(|watched| watched.tap.has_work());
-        let keeping_up = ready.filter(|watched| watched.tap.reader() != Reader::Gone);
+        let keeping_up = ready.filter(|watched| !watched.tap.reader().is_over());
         for transport in keeping_up
             .map(|watched| watched.transport)
             .collect::<Vec<_>>()
@@ -244,7 +246,7 @@ impl Taps {
         let Some(watched) = self.open.get(&transport) else {
             return;
         };
-        if reader == Reader::Gone {
+        if reader.is_over() {
             self.forget(watched);
         } else {
             self.watch(watched);
@@ -262,7 +264,8 @@ impl Taps {
         let _ = epoll::modify(&self.poller, watched.tap.socket(), data, watched.flags());
     }
 
-    /// A closed end would be ready for ever. It is forgotten already if its reader went before.
+    /// A closed end would be ready for ever, and so would one whose reader floods. It is forgotten
+    /// already if its reader went before.
     fn forget(&self, watched: &Watched) {
         let _ = epoll::delete(&self.poller, watched.tap.socket());
     }
@@ -293,7 +296,7 @@ impl Taps {
         };
         let (transport, router) = (watched.transport, watched.tap.router);
         let mut received = Received::default();
-        let is_open = watched.tap.receive(self.now_us, &mut received, counters);
+        let over = watched.tap.receive(self.now_us, &mut received, counters);
         let requested = received.requested.into_iter().map(What::KeyFrame);
         let whats = requested.chain(received.packets.into_iter().map(What::Packet));
         self.changes.extend(whats.map(|what| Change {
@@ -301,11 +304,11 @@ impl Taps {
             transport,
             what,
         }));
-        if is_open {
-            self.flush_one(transport, counters);
+        if let Some(reader) = over {
+            watched.tap.on_over(reader);
+            self.note(transport, reader);
         } else {
-            watched.tap.on_closed();
-            self.note(transport, Reader::Gone);
+            self.flush_one(transport, counters);
         }
     }
 
@@ -316,13 +319,13 @@ impl Taps {
         };
         // What it publishes has ended with the tap.
         let mut ignored = Received::default();
-        let is_open = watched.tap.receive(self.now_us, &mut ignored, counters);
-        if is_open {
-            watched.tap.flush(self.now_us, counters);
+        let over = watched.tap.receive(self.now_us, &mut ignored, counters);
+        if let Some(reader) = over {
+            watched.tap.on_over(reader);
         } else {
-            watched.tap.on_closed();
+            watched.tap.flush(self.now_us, counters);
         }
-        let is_done = !watched.tap.has_work() || watched.tap.reader() == Reader::Gone;
+        let is_done = !watched.tap.has_work() || watched.tap.reader().is_over();
         if let (true, Some(at)) = (is_done, found) {
             let watched = self.ending.swap_remove(at);
             self.forget(&watched);

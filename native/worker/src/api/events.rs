@@ -30,7 +30,8 @@ pub enum Event {
         /// Whose.
         transport: TransportHandle,
     },
-    /// The reader of a tap has closed its end. The tap stays until it is closed, and writes nothing.
+    /// The reader of a tap has closed its end, or lost it because it floods. The tap stays until it
+    /// is closed, and writes nothing.
     TapClosed {
         /// Whose.
         transport: TransportHandle,

@@ -8,6 +8,11 @@ BIN := $(VENV)/bin
 export PATH := $(PATH):$(HOME)/.cargo/bin
 JOBS ?= $(shell nproc)
 # Targets that do not disturb each other; each one's output stays together.
+# Set by `make test`, which leaves out what is marked as long; `make test-all` plays it, and so does
+# each part by itself.
+WITHOUT_LONG ?=
+NOT_LONG := $(if $(WITHOUT_LONG),-m "not long")
+export SEALROUTE_WITHOUT_LONG := $(WITHOUT_LONG)
 SIDE_BY_SIDE := --no-print-directory --jobs=$(JOBS) --output-sync=target
 
 NATIVE_SOURCES := $(shell find native -name '*.rs' -o -name 'Cargo.toml' -o -name 'Cargo.lock' 2>/dev/null | grep -v /target/)
@@ -26,7 +31,7 @@ PYTHON_SDK := sdk/python/src/sealroute_client
 # Python's side of the seam to the media core, from its description in Rust.
 CORE_API = cargo run --quiet --manifest-path native/Cargo.toml --jobs $(JOBS) -p sealroute-schema | $(BIN)/python scripts/core_api.py | $(BIN)/ruff format --stdin-filename sfu/core_api.py -
 
-.PHONY: fuzz test-fuzz check-descriptors check-switches help run build test test-image test-deploy image-not-tested test-python test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format bench bench-quick bench-full bench-forwarding bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-attack docs docs-site clean
+.PHONY: fuzz check-descriptors check-switches help run build test test-all test-parts test-image test-deploy image-not-tested test-python test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format bench bench-quick bench-full bench-forwarding bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-attack docs docs-site clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -86,14 +91,22 @@ run: build ## Set up and serve (embedded default: SQLite, one process)
 
 # --- proof --------------------------------------------------------------------------------
 
-test: build $(VENV)/dev.stamp ## Set up and run all tests
+test: ## Set up and run the tests of every change
+	@$(MAKE) --no-print-directory WITHOUT_LONG=1 test-parts
+	@echo "All tests passed."
+
+test-all: ## All tests: the long ones too, fuzzing for a minute each, and the files of deploy/ (root)
+	@$(MAKE) --no-print-directory WITHOUT_LONG= test-parts test-deploy
+	@$(MAKE) --no-print-directory FUZZ_SECONDS=60 fuzz
+	@echo "All tests passed."
+
+test-parts: build $(VENV)/dev.stamp
 	@# What compiles and counts runs side by side; what plays calls has the machine to itself.
 	@$(MAKE) $(SIDE_BY_SIDE) test-core test-apart
 	@$(MAKE) --no-print-directory test-python test-browser test-hostile
-	@echo "All tests passed."
 
-test-core: ## The media core: Rust tests, a little fuzzing, instructions per packet
-	@$(MAKE) --no-print-directory --jobs=1 test-native test-fuzz bench-guard
+test-core: ## The media core: Rust tests, instructions per packet
+	@$(MAKE) --no-print-directory --jobs=1 test-native bench-guard
 
 test-apart: ## Browser SDK tests in Node; the container image
 	@$(MAKE) --no-print-directory --jobs=1 test-web $(IMAGE)
@@ -102,12 +115,9 @@ test-native: $(VENV)/tools.stamp ## Rust tests
 	@# Without the extension: it has no tests, and to link it takes the headers and library of Python.
 	cd native && cargo test --workspace --exclude sealroute-python --quiet --jobs $(JOBS)
 
-test-fuzz: $(VENV)/tools.stamp ## The media core's fuzz targets for three seconds each; `make fuzz` for long
-	@JOBS=$(JOBS) scripts/fuzz 3 native
-
 test-python: build $(VENV)/dev.stamp $(VENV)/official.stamp ## Python tests, the official SDKs and real peers among them
 	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql ip=iproute2 nginx=nginx-core /usr/lib/nginx/modules/ngx_rtmp_module.so=libnginx-mod-rtmp $(GSTREAMER)
-	scripts/live-tests --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 4 --ignore tests/hostile
+	scripts/live-tests --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 4 --ignore tests/hostile $(NOT_LONG)
 
 test-web: $(VENV)/web.stamp ## Browser SDK tests in Node
 	cd sdk/web && npm test --silent
@@ -134,7 +144,7 @@ test-deploy: build $(VENV)/dev.stamp ## The files of deploy/, read by Caddy, Pro
 
 test-hostile: build $(VENV)/dev.stamp ## The clients against a server that lies
 	@scripts/require /usr/bin/chromium=chromium /usr/bin/firefox-esr=firefox-esr node=nodejs pulseaudio=pulseaudio
-	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile tests/hostile
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile $(NOT_LONG) tests/hostile
 
 lint: build $(VENV)/dev.stamp ## Formatting, lints, types, import contracts, stubs
 	@$(MAKE) $(SIDE_BY_SIDE) lint-native lint-python lint-web

@@ -4,7 +4,7 @@
 import { randomInt } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import process from 'node:process';
-import { browsers } from './support/browsers.mjs';
+import { LONG, browsers } from './support/browsers.mjs';
 import * as joins from './support/joins.mjs';
 import { Lab } from './support/lab.mjs';
 import { PythonPeople } from './support/python-people.mjs';
@@ -26,7 +26,7 @@ after(async () => {
   await lab?.close();
 });
 
-const skip = KINDS.every((kind) => browsers[kind].isHere) ? false : 'a browser is missing';
+const skip = KINDS.every((kind) => browsers[kind].isHere) ? LONG : 'a browser is missing';
 
 test(
   `Python clients and browsers see and hear each other, ${ROUNDS} times`,

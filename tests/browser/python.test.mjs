@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { browsers } from './support/browsers.mjs';
+import { LONG, browsers } from './support/browsers.mjs';
 import { Lab, SECRET } from './support/lab.mjs';
 import { readPatternFile, readToneFile, writePattern } from './support/media.mjs';
 import { PythonClient } from './support/python.mjs';
@@ -37,9 +37,12 @@ async function python(verb, room, flags) {
 
 for (const kind of Object.keys(browsers)) {
   for (const codec of kind === 'chromium' ? ['vp8', 'h264'] : ['vp8']) {
-    const skip = browsers[kind].isHere ? false : 'the browser is missing';
+    const isHere = browsers[kind].isHere;
+    // One browser is seen by Python, the other one sees it.
+    const skipPublisher = isHere ? kind === 'chromium' && LONG : 'the browser is missing';
+    const skipSubscriber = isHere ? kind === 'firefox' && LONG : 'the browser is missing';
 
-    test(`Python to ${kind} in ${codec}`, { skip }, async () => {
+    test(`Python to ${kind} in ${codec}`, { skip: skipPublisher }, async () => {
       const room = await lab.server.createRoom();
       const bob = await lab.join(room, { kind });
       const media = join(folder, 'pattern.webm');
@@ -56,7 +59,7 @@ for (const kind of Object.keys(browsers)) {
       assert.equal(await bob.count('encryptionSecretMismatch'), 0);
     });
 
-    test(`${kind} to Python in ${codec}`, { skip }, async () => {
+    test(`${kind} to Python in ${codec}`, { skip: skipSubscriber }, async () => {
       const room = await lab.server.createRoom();
       const ada = await lab.join(room, { kind });
       const out = await mkdtemp(join(folder, 'out-'));

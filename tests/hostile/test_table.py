@@ -5,10 +5,12 @@ from typing import get_args
 import pytest
 
 from signaling.protocol.messages import ServerMessage
-from tests.hostile.lies import TABLE, Must
+from tests.hostile.lies import TABLE, Must, rows_for
+from tests.hostile.lies.row import BROWSERS, KINDS
 from tests.hostile.lies.rules import OTHERS, PARTS, REFUSALS
 from tests.hostile.lies.words import ERRORS, SOMETIMES, errors_of
 from tests.hostile.mutate import MUTATIONS, ROOT
+from tests.hostile.selected import is_long
 
 TAGS = sorted(shape.__struct_config__.tag for shape in get_args(ServerMessage))
 COVERED = {covered for row in TABLE for covered in row.covers}
@@ -36,6 +38,16 @@ def test_whose_call_ends_is_told_so(row) -> None:
     for kind in row.only:
         if row.must_of(kind) in (Must.REFUSE, Must.STOP):
             assert errors_of(row.name, kind) or row.told
+
+
+def test_each_row_is_played_for_every_change_and_each_browser_plays_its_share() -> None:
+    played = {
+        kind: {row.name for row in rows_for(kind) if not is_long(kind, row)} for kind in KINDS
+    }
+    assert set.union(*played.values()) == {row.name for row in TABLE}
+    for browser in BROWSERS:
+        of_both = [row.name for row in TABLE if set(BROWSERS) <= set(row.only)]
+        assert 0.4 < len(played[browser].intersection(of_both)) / len(of_both) < 0.6
 
 
 def test_words_are_of_rows_that_there_are() -> None:

@@ -158,7 +158,10 @@ async def test_an_encrypted_session_is_not_archived_and_says_why(site) -> None:
 
 @pytest.mark.parametrize(
     ("number", "reason"),
-    [(signal.SIGKILL, "Internal server failure"), (signal.SIGTERM, "session ended")],
+    [
+        (signal.SIGKILL, "Internal server failure"),
+        pytest.param(signal.SIGTERM, "session ended", marks=pytest.mark.long),
+    ],
 )
 async def test_a_server_that_ends_while_it_archives_leaves_a_whole_file(
     tmp_path, number, reason

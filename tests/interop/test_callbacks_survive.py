@@ -17,7 +17,6 @@ from tests.served import Server, until
 pytestmark = pytest.mark.interop
 
 SESSIONS = 4
-KILLS = 3
 FAILURES_BEFORE_KILL = 6
 FAILURES_OF_ONE = 3
 """Each doubles the time until the next attempt: five in a row would be half a minute."""
@@ -218,12 +217,15 @@ async def drained(node: Node, visitors: list[Visitor], application: Application)
 
 
 @pytest.mark.timeout(300)
-async def test_every_event_arrives_in_order_through_kills_of_the_server(tmp_path, application):
+@pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.long)])
+async def test_every_event_arrives_in_order_through_kills_of_the_server(
+    tmp_path, application, kills
+):
     node = Node(tmp_path)
     rooms = await prepared(node, application)
     async with aiohttp.ClientSession() as http:
         visitors = [Visitor(node, http, session, token) for session, token in rooms]
-        for _ in range(KILLS):
+        for _ in range(kills):
             await node.serve()
             before = sum(len(one.happened) for one in visitors)
             visits = [asyncio.create_task(one.keep_visiting()) for one in visitors]

@@ -43,8 +43,11 @@ class Viewer:
 
 @pytest.mark.parametrize(
     ("end", "down_s", "back_s"),
-    [(signal.SIGKILL, 0.0, 5.0), (signal.SIGKILL, 24.0, 8.0), (signal.SIGTERM, 0.0, 5.0)],
-    ids=["killed", "killed-for-24-s", "restarted-as-planned"],
+    [
+        pytest.param(signal.SIGKILL, 0.0, 5.0, id="killed"),
+        pytest.param(signal.SIGKILL, 24.0, 8.0, id="killed-for-24-s", marks=pytest.mark.long),
+        pytest.param(signal.SIGTERM, 0.0, 5.0, id="restarted-as-planned"),
+    ],
 )
 async def test_a_server_that_ends_and_comes_back_finds_its_clients_again(
     server, sessions, end, down_s, back_s

@@ -28,7 +28,7 @@ async def diagnosed(server) -> list[dict]:
     return [one for stream in json.loads(said) for one in stream["subscribers"]]
 
 
-@pytest.mark.parametrize("codec", ["vp8", "h264"])
+@pytest.mark.parametrize("codec", ["vp8", pytest.param("h264", marks=pytest.mark.long)])
 async def test_three_recordings_hold_what_was_published(server, sessions, tmp_path, codec) -> None:
     sessions += [await server.join() for _ in range(4)]
     await sessions[0].publish(video_codec=codec)

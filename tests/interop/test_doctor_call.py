@@ -94,6 +94,7 @@ async def test_a_call_that_works_is_shown_with_its_figures_and_leaves_nothing(se
         assert hidden not in doctor.said
 
 
+@pytest.mark.long
 async def test_a_given_project_calls_as_its_application_does(server, tmp_path) -> None:
     file = tmp_path / "project.json"
     file.write_text(json.dumps(server.project))
@@ -135,6 +136,7 @@ async def test_a_server_with_another_database_refuses_the_token(server, tmp_path
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.long
 async def test_a_closed_media_port_is_reported_with_its_address(tmp_path) -> None:
     running = await served(
         tmp_path, SEALROUTE_MEDIA_HOST="127.0.0.1", SEALROUTE_PUBLIC_IP="127.0.0.99"
@@ -151,6 +153,7 @@ async def test_a_closed_media_port_is_reported_with_its_address(tmp_path) -> Non
     assert "call: audio" not in rows
 
 
+@pytest.mark.long
 async def test_a_certificate_that_nobody_signed_is_reported(tmp_path) -> None:
     write_certificate(tmp_path)
     certificate = str(tmp_path / "certificate.pem")
@@ -174,7 +177,11 @@ async def test_a_certificate_that_nobody_signed_is_reported(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"]
+    ("number", "code"),
+    [
+        pytest.param(signal.SIGINT, 130, id="ctrl-c"),
+        pytest.param(signal.SIGTERM, 143, id="sigterm", marks=pytest.mark.long),
+    ],
 )
 async def test_an_interrupted_call_leaves_no_project_behind(server, number, code) -> None:
     doctor = Doctor(server)

@@ -84,7 +84,9 @@ async def server(tmp_path):
     await running.stop()
 
 
-@pytest.mark.parametrize("size", [2, 3, 8])
+@pytest.mark.parametrize(
+    "size", [2, pytest.param(3, marks=pytest.mark.long), pytest.param(8, marks=pytest.mark.long)]
+)
 @pytest.mark.timeout(60 + 100 * ROUNDS)
 async def test_all_who_join_at_once_see_and_hear_each_other(server, size) -> None:
     rooms = []

@@ -60,7 +60,9 @@ def link(name: str, ends: str, mtu: int) -> None:
     ip("-n", NAMES[name], "route", "add", "default", "via", gateway)
 
 
-@pytest.fixture(params=ADDRESSES)
+@pytest.fixture(
+    params=["IPv6", pytest.param("IPv4", marks=pytest.mark.long)],
+)
 def network(request):
     """The addresses of the server and of the viewer."""
     near, far = ADDRESSES[request.param]

@@ -111,7 +111,7 @@ def recognisable(shown: list) -> int:
     return sum(p.width == 640 and psnr(p, read_counter(p)) > 25 for p in shown)
 
 
-@pytest.mark.parametrize("codec", ["vp8", "h264"])
+@pytest.mark.parametrize("codec", ["vp8", pytest.param("h264", marks=pytest.mark.long)])
 async def test_an_encrypted_session_shows_the_server_neither_canary_nor_frame(
     wire, tmp_path, codec
 ) -> None:

@@ -291,6 +291,11 @@ class _EgressCounters(Collector):
             "Recording processes that died and were followed by another one.",
             value=totals.get("restarts", 0),
         )
+        yield CounterMetricFamily(
+            "sealroute_egress_lies",
+            "Recording processes that were ended for what they reported: it could not be true.",
+            value=totals.get("lies", 0),
+        )
         ignored = CounterMetricFamily(
             "sealroute_egress_ignored",
             "What reached a recording and is in no file.",

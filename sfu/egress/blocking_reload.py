@@ -11,11 +11,15 @@ MAX_AHEAD = 2
 """Segments beyond the last one for which a player is made to wait."""
 ADVANCE_S = 3
 """The same of parts: those that begin this long after the last one, or three if that is more."""
+MAX_TARGET_S = 120
+"""Twice the longest segment that a server can be set to. A playlist is written where the bytes of
+participants are decoded: no number in it makes viewers wait without end, or stops who reads it."""
 _MAX_DIGITS = 12
-_MEDIA_SEQUENCE = re.compile(r"^#EXT-X-MEDIA-SEQUENCE:(\d+)", re.MULTILINE)
+_MEDIA_SEQUENCE = re.compile(r"^#EXT-X-MEDIA-SEQUENCE:(\d{1,12})", re.MULTILINE)
 _LINES = re.compile(r"^(#EXTINF:|#EXT-X-PART:)", re.MULTILINE)
-_TARGET = re.compile(r"^#EXT-X-TARGETDURATION:(\d+)", re.MULTILINE)
-_PART_TARGET = re.compile(r"PART-TARGET=([\d.]+)")
+_TARGET = re.compile(r"^#EXT-X-TARGETDURATION:(\d{1,12})", re.MULTILINE)
+_PART_TARGET = re.compile(r"PART-TARGET=(\d{1,6}(?:\.\d{1,6})?)")
+_SHORTEST_PART_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Answer(Enum):
 
 
 def position_of(text: str) -> Position:
-    """Of a playlist that was rendered by `Playlist`."""
+    """Of a playlist that was rendered by `Playlist`; whatever the text is, there is one."""
     found = _MEDIA_SEQUENCE.search(text)
     target = _TARGET.search(text)
     segment, parts, parts_before = int(found[1]) if found else 0, 0, 0
@@ -77,9 +81,13 @@ def position_of(text: str) -> Position:
         parts_before,
         can_block="CAN-BLOCK-RELOAD=YES" in text,
         ended="#EXT-X-ENDLIST" in text,
-        target_s=int(target[1]) if target else 1,
-        advance_parts=max(3, math.ceil(ADVANCE_S / float(part_target[1]))) if part_target else 3,
+        target_s=min(int(target[1]), MAX_TARGET_S) if target else 1,
+        advance_parts=_parts_ahead(float(part_target[1])) if part_target else 3,
     )
+
+
+def _parts_ahead(part_s: float) -> int:
+    return max(3, math.ceil(ADVANCE_S / max(part_s, _SHORTEST_PART_S)))
 
 
 def wanted_of(query: Mapping[str, str]) -> Wanted | None:

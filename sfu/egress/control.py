@@ -19,6 +19,10 @@ MAX_LINE_BYTES = 4_194_304
 MAX_NUMBER = 2**53
 """Counts, sizes and times end far below; storage and JSON hold all of these."""
 
+NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError)
+"""What msgspec raises for bytes that are no JSON, or not of the type: the second one for text that
+is not UTF-8."""
+
 Count = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
 Time = Annotated[int, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 """Packets may be a little older than the archive that they begin."""
@@ -91,7 +95,8 @@ class ProgressLine(Struct, tag_field="line", tag="progress", frozen=True):
 
 
 class OutputLine(Struct, tag_field="line", tag="output", frozen=True):
-    """An output of a broadcast is something else now: `hls`, or the RTMP target of that id."""
+    """An output of a broadcast is something else now: `hls`, or the RTMP target of that id. Which
+    of them a process may report is in `child_reports`."""
 
     output: Text
     status: Literal["connecting", "ready", "live", "offline", "error"]
@@ -105,7 +110,7 @@ class DoneLine(Struct, tag_field="line", tag="done", frozen=True):
 
 class FailedLine(Struct, tag_field="line", tag="failed", frozen=True):
     code: Literal["no_media", "disk_full", "storage", "child_lost"]
-    text: Annotated[str, Meta(max_length=200)]
+    text: Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 Down = JobLine | LayoutLine | RecordLine | FinishLine
@@ -153,7 +158,7 @@ class DownReader(_LineReader):
     def decode(self, line: bytes) -> Down:
         try:
             envelope = msgspec.json.decode(line, type=_DownEnvelope)
-        except msgspec.MsgspecError as cause:
+        except NOT_JSON as cause:
             raise LineError("not a control line") from cause
         self._in_order(envelope.n)
         return envelope.body
@@ -165,7 +170,7 @@ class UpReader(_LineReader):
     def decode(self, line: bytes) -> Up:
         try:
             envelope = msgspec.json.decode(line, type=_UpEnvelope)
-        except msgspec.MsgspecError as cause:
+        except NOT_JSON as cause:
             raise LineError("not a control line") from cause
         self._in_order(envelope.n)
         return envelope.body

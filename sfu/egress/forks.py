@@ -12,7 +12,7 @@ from contextlib import suppress
 import msgspec
 from msgspec import Struct
 
-from sfu.egress.control import Count
+from sfu.egress.control import NOT_JSON, Count
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,11 @@ _ANSWER_BYTES = 1_024
 class _Answer(Struct, frozen=True):
     number: Count
     pid: Count
+
+
+def read_answer(message: bytes) -> _Answer:
+    """What a zygote answered. Errors: those of `NOT_JSON`."""
+    return msgspec.json.decode(message, type=_Answer)
 
 
 class ForkError(Exception):
@@ -143,10 +148,10 @@ class Zygote:
             self._end()
             return
         try:
-            answer = msgspec.json.decode(message, type=_Answer)
+            answer = read_answer(message)
             if descriptors:
                 _check_process(descriptors[0])
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, *NOT_JSON):
             log.warning("the zygote of the recording processes sent what is no answer")
             _close_all(descriptors)
             self._end()

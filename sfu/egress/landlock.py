@@ -7,6 +7,7 @@ UNIX sockets and signals.
 
 import ctypes
 import os
+import stat
 import struct
 from pathlib import Path
 
@@ -19,7 +20,20 @@ _FILE_RIGHTS = ((1, (1 << 13) - 1), (2, 1 << 13), (3, _TRUNCATE), (5, 1 << 15))
 """Which version of Landlock brought them."""
 _OF_THE_FOLDER = _WRITE_FILE | _READ_FILE | _READ_DIR | _REMOVE_FILE | _MAKE_REGULAR | _TRUNCATE
 """No links, devices, sockets or folders, and nothing is executed."""
-_OF_THE_NETWORK = tuple(Path(one) for one in ("/etc", "/usr", "/lib", "/lib64", "/run"))
+_ETC = (
+    *("resolv.conf", "hosts", "host.conf", "nsswitch.conf", "gai.conf", "services"),
+    *("ld.so.cache", "localtime", "crypto-policies", "ca-certificates"),
+    *("ssl/certs", "ssl/cert.pem", "ssl/openssl.cnf"),
+    *("pki/ca-trust", "pki/tls/certs", "pki/tls/cert.pem", "pki/tls/openssl.cnf"),
+)
+"""Not the folders that they are in: the server's settings and keys may be there too."""
+_OF_THE_NETWORK = tuple(
+    Path(one)
+    for one in (
+        *("/usr", "/lib", "/lib64", *(f"/etc/{one}" for one in _ETC)),
+        *("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager/resolv.conf"),
+    )
+)
 """Names, certificates, and the libraries that are loaded for them."""
 _TCP = 3
 _ABSTRACT_SOCKETS_AND_SIGNALS = 3
@@ -77,9 +91,11 @@ def restrict_to(folder: Path, *, network: bool = False) -> int:
     return found
 
 
-def _allow(ruleset: int, folder: Path, rights: int) -> None:
-    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+def _allow(ruleset: int, place: Path, rights: int) -> None:
+    descriptor = os.open(place, os.O_PATH | os.O_CLOEXEC)
     try:
+        if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            rights &= ~_READ_DIR  # the kernel takes no rights of folders for a file
         rule = struct.pack("=Qi", rights, descriptor)
         _call(_ADD_RULE, ctypes.c_int(ruleset), ctypes.c_int(_PATH_BENEATH), rule, ctypes.c_uint(0))
     finally:

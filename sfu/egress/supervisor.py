@@ -18,6 +18,7 @@ from config.settings import EgressSettings
 from sfu.egress import capacity
 from sfu.egress.broadcast_jobs import BroadcastJob, BroadcastListener
 from sfu.egress.child_link import SILENCE_S, ChildLink, spawn
+from sfu.egress.child_reports import ChildReports, finished_file, recorded_ms
 from sfu.egress.composition import Composition, Layout
 from sfu.egress.control import (
     DoneLine,
@@ -27,6 +28,7 @@ from sfu.egress.control import (
     IgnoredReason,
     JobLine,
     LayoutLine,
+    LineError,
     OutputLine,
     ProgressLine,
     ReadyLine,
@@ -46,7 +48,7 @@ _MICROSECONDS = 1_000_000
 _OLDEST_START_US = 60 * _MICROSECONDS
 """A wall clock that was set meanwhile does not put the beginning into another hour."""
 
-Outcome = DoneLine | FailedLine
+Outcome = Finished | FailedLine
 
 
 class Supervisor:
@@ -75,7 +77,8 @@ class Supervisor:
         return len(self._jobs)
 
     def counters(self) -> Mapping[str, int]:
-        """Totals since the start: starts, restarts, finished, failed.<code>, ignored.<reason>."""
+        """Totals since the start: starts, restarts, lies, finished, failed.<code>,
+        ignored.<reason>."""
         return dict(self._totals)
 
     @property
@@ -98,9 +101,9 @@ class Supervisor:
         return LiveRun(self.start(archive_job(job), media, LiveListener(listener)))
 
     async def recover(self, job: ArchiveJob) -> Finished | None:
-        outcome = await _complete(self._zygote_of(job), job, self._silence_s)
-        if isinstance(outcome, DoneLine):
-            return _finished(job, outcome)
+        outcome = await _complete(self._zygote_of(job), job, self._silence_s, self._totals)
+        if isinstance(outcome, Finished):
+            return outcome
         if outcome.code == "no_media":
             return None
         raise EgressError(outcome.code, outcome.text)
@@ -215,21 +218,28 @@ class ArchiveRun:
         except ForkError as failure:
             log.warning("%s", failure)
             return None
-        self._link, self._ignored, outcome = link, {}, None
+        self._link, self._ignored, last = link, {}, None
+        reports = ChildReports(self._job.live)
         try:
             link.send(self._present_state())
             if self._reason is not None:
                 link.send(FinishLine(self._reason))
             async for line in link.lines(self._silence_s):
+                reports.check(line)
                 if isinstance(line, DoneLine | FailedLine):
-                    outcome = line
+                    last = line
                     break
                 self._handle(line)
+        except LineError as lie:
+            _count_lie(self._totals, lie)
         finally:
             self._link = None
             # Cancelled without `abort`, the server ends: the child completes its files.
             await link.close(kill=self._aborted or not _is_cancelled())
-        return outcome
+        return await _checked(self._job, last, self._elapsed_ms(), self._totals)
+
+    def _elapsed_ms(self) -> int:
+        return (_now_us() - self._origin_us) // 1000
 
     def _present_state(self) -> JobLine:
         return _job_line(
@@ -248,10 +258,11 @@ class ArchiveRun:
                 if not self._is_recording:
                     self._is_recording = True
                     self._listener.on_recording()
-            case ProgressLine(recorded_ms=recorded_ms, size_bytes=size_bytes, ignored=ignored):
+            case ProgressLine(recorded_ms=said_ms, size_bytes=size_bytes, ignored=ignored):
                 self._count_ignored(ignored)
                 # A process that begins, or waits for its folder, does not know all of it yet.
-                self._recorded_ms = max(self._recorded_ms, recorded_ms)
+                said_ms = recorded_ms(said_ms, self._elapsed_ms())
+                self._recorded_ms = max(self._recorded_ms, said_ms)
                 self._listener.on_progress(self._recorded_ms, size_bytes)
             case ReadyLine(landlock=landlock):
                 if not landlock:
@@ -266,7 +277,7 @@ class ArchiveRun:
     async def _give_up(self) -> Outcome:
         """Completes what the dead processes wrote."""
         log.error("a recording ends: its processes ended again and again")
-        outcome = await _complete(self._zygote, self._job, self._silence_s)
+        outcome = await _complete(self._zygote, self._job, self._silence_s, self._totals)
         if isinstance(outcome, FailedLine) and outcome.code == "no_media":
             return FailedLine("child_lost", "The recording process ended again and again.")
         return outcome
@@ -274,9 +285,9 @@ class ArchiveRun:
     def _report(self, outcome: Outcome) -> None:
         if self._aborted:
             return
-        if isinstance(outcome, DoneLine):
+        if isinstance(outcome, Finished):
             self._totals["finished"] += 1
-            self._listener.on_finished(_finished(self._job, outcome))
+            self._listener.on_finished(outcome)
         else:
             self._totals[f"failed.{outcome.code}"] += 1
             self._listener.on_failed(outcome.code, outcome.text)
@@ -287,9 +298,12 @@ class ArchiveRun:
             self._link.send(line)
 
 
-async def _complete(zygote: Zygote, job: ArchiveJob, silence_s: float) -> Outcome:
+async def _complete(
+    zygote: Zygote, job: ArchiveJob, silence_s: float, totals: Counter[str]
+) -> Outcome:
     """Completes a folder, in a process without a tap. One that dies gets a second attempt."""
     for _ in range(2):
+        last, reports = None, ChildReports(None, recover=True)
         try:
             link = await spawn(zygote, None)
         except ForkError as failure:
@@ -298,11 +312,43 @@ async def _complete(zygote: Zygote, job: ArchiveJob, silence_s: float) -> Outcom
         try:
             link.send(_job_line(job, origin_us=0, recover=True))
             async for line in link.lines(silence_s):
+                reports.check(line)
                 if isinstance(line, DoneLine | FailedLine):
-                    return line
+                    last = line
+                    break
+        except LineError as lie:
+            _count_lie(totals, lie)
         finally:
             await link.close(kill=not _is_cancelled())
+        elapsed_ms = time.time_ns() // 1_000_000 - job.created_unix_ms
+        outcome = await _checked(job, last, elapsed_ms, totals)
+        if outcome is not None:
+            return outcome
     return FailedLine("child_lost", "The process that completes the files ended.")
+
+
+async def _checked(
+    job: ArchiveJob, last: DoneLine | FailedLine | None, elapsed_ms: int, totals: Counter[str]
+) -> Outcome | None:
+    """What a process that has ended leaves behind. A file that it speaks of and did not make is as
+    if it had died: what was recorded may be there, for another process."""
+    if not isinstance(last, DoneLine):
+        return last
+    name = ARCHIVE_FILE if job.composition is None else COMPOSED_FILE
+    file, size_bytes = Path(job.folder) / name, 0
+    if job.live is None:
+        try:
+            size_bytes = await asyncio.to_thread(finished_file, file)
+        except LineError as lie:
+            _count_lie(totals, lie)
+            return None
+    recorded = recorded_ms(last.recorded_ms, elapsed_ms)
+    return Finished(file, size_bytes, bytes.fromhex(last.sha256), recorded)
+
+
+def _count_lie(totals: Counter[str], lie: LineError) -> None:
+    totals["lies"] += 1
+    log.warning("a recording process reported what is not true: %s", lie)
 
 
 def _job_line(job: ArchiveJob, *, origin_us: int, **state: Any) -> JobLine:  # noqa: ANN401
@@ -318,12 +364,6 @@ def _job_line(job: ArchiveJob, *, origin_us: int, **state: Any) -> JobLine:  # n
         live=job.live,
         **state,
     )
-
-
-def _finished(job: ArchiveJob, done: DoneLine) -> Finished:
-    name = ARCHIVE_FILE if job.composition is None else COMPOSED_FILE
-    file = Path(job.folder) / name
-    return Finished(file, done.size_bytes, bytes.fromhex(done.sha256), done.recorded_ms)
 
 
 def _is_cancelled() -> bool:

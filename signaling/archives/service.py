@@ -387,7 +387,9 @@ class Archives:
     def _count_end(self, record: ArchiveRecord) -> None:
         metrics = self._parts.metrics
         metrics.egress_running.labels(FEATURE).dec()
-        metrics.egress_output_bytes.labels(FEATURE).inc(record.size_bytes)
+        if record.status is ArchiveStatus.AVAILABLE:
+            # Until then the size is the recording process's word.
+            metrics.egress_output_bytes.labels(FEATURE).inc(record.size_bytes)
         if record.status is ArchiveStatus.FAILED:
             metrics.egress_failures.labels(FEATURE, record.reason or "none").inc()
 

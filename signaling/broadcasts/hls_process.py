@@ -2,9 +2,10 @@
 when it died."""
 
 import asyncio
+import os
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import msgspec
 import structlog
 
 from config.broadcast_settings import BroadcastSettings
+from config.load import PREFIX
 from config.settings import Settings
 from signaling.http.listener import bound_sockets
 
@@ -70,6 +72,8 @@ class HlsProcess:
                 await self._one_process()
             except OSError as failure:
                 log.error("no HLS server", reason=failure.strerror)  # noqa: TRY400
+            except ValueError:
+                log.error("the HLS server said what is no word of its")  # noqa: TRY400
             log.warning("the HLS server ended; another one starts")
             await asyncio.sleep(RESTART_S)
 
@@ -80,6 +84,7 @@ class HlsProcess:
             pass_fds=descriptors,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            env=without_settings(os.environ),
             start_new_session=True,  # Ctrl-C in a terminal is the server's
         )
         try:
@@ -111,3 +116,8 @@ class HlsProcess:
             "log_level": settings.log.level,
             "log_format": settings.log.format,
         }
+
+
+def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Secrets may be among the settings, and what serves strangers needs none of them."""
+    return {name: text for name, text in environment.items() if not name.startswith(PREFIX)}

@@ -1,7 +1,10 @@
 """The folders of broadcasts as viewers reach them: names are checked before they become paths."""
 
+import errno
 import hmac
+import os
 import re
+import stat
 import uuid
 from collections import OrderedDict
 from pathlib import Path
@@ -14,6 +17,7 @@ _FILES = re.compile(r"init\.mp4|(\d{1,12})(?:\.(\d{1,6}))?\.m4s")
 _KEY = re.compile(r"[0-9a-f]{32}")
 _MAX_PLAYLIST_BYTES = 4_194_304
 _MAX_PART_BYTES = 67_108_864
+_MAX_KEY_BYTES = 64
 CACHE_BYTES = 67_108_864
 """Parts are asked for by all viewers at the same moment: the newest ones are in memory."""
 
@@ -43,18 +47,17 @@ class BroadcastFolder:
 
     def is_key(self, key: str) -> bool:
         """Errors: `OSError` when there is no such broadcast (any more)."""
-        own = (self._folder / KEY_FILE).read_text(encoding="ascii").strip()
+        own = _content(self._folder / KEY_FILE, _MAX_KEY_BYTES).decode("ascii").strip()
         return hmac.compare_digest(own, key)
 
     def look(self) -> bool:
         """Whether there is a playlist. Errors: `OSError` other than its absence."""
         path = self._folder / PLAYLIST_FILE
         try:
-            found = path.stat()
+            found = path.lstat()
             seen = (found.st_ino, found.st_mtime_ns)
             if seen != self._seen:
-                with path.open("rb") as file:
-                    self.playlist = file.read(_MAX_PLAYLIST_BYTES)
+                self.playlist = _content(path, _MAX_PLAYLIST_BYTES)
                 self.position = position_of(self.playlist.decode("ascii", "replace"))
                 self._seen = seen
         except FileNotFoundError:
@@ -63,14 +66,26 @@ class BroadcastFolder:
 
     def read(self, part: Part) -> bytes | None:
         """None: there is no such file. Errors: `OSError`."""
-        path = self._folder / part.name
         try:
-            if path.is_symlink():  # what wrote it handled the bytes of participants
-                return None
-            with path.open("rb") as file:
-                return file.read(_MAX_PART_BYTES)
+            return _content(self._folder / part.name, _MAX_PART_BYTES)
         except FileNotFoundError:
             return None
+
+
+def _content(path: Path, most_bytes: int) -> bytes:
+    """What wrote it handled the bytes of participants: a link is not followed, and nobody waits for
+    the other end of a pipe. Errors: `FileNotFoundError` also for what is no file, `OSError`."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as cause:
+        if cause.errno in (errno.ELOOP, errno.ENXIO):
+            raise FileNotFoundError(cause.errno, "no file of a broadcast") from cause
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, "no file of a broadcast")
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(most_bytes)
 
 
 class Folders:

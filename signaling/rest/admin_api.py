@@ -108,6 +108,9 @@ class _Call:
             return msgspec.json.decode(self.body or b"{}", type=shape)
         except (msgspec.ValidationError, msgspec.DecodeError) as cause:
             raise BadRequest(ErrorCode.INVALID_PARAMETER, f"{cause}.") from None
+        except UnicodeDecodeError:
+            text = "The body is not UTF-8 text."
+            raise BadRequest(ErrorCode.INVALID_PARAMETER, text) from None
 
 
 _Handler = Callable[[_Call], Awaitable[Answer]]

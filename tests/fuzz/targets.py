@@ -12,6 +12,19 @@ from sealroute_client.e2ee.sframe import HeaderError
 
 from sfu.dtls import MTU_BYTES, DtlsAssociation, DtlsIdentity
 from sfu.dtls_state import DtlsState
+from sfu.egress import forks
+from sfu.egress.blocking_reload import MAX_TARGET_S, Wanted, answer, position_of
+from sfu.egress.child_reports import AHEAD_MS, ChildReports, recorded_ms
+from sfu.egress.control import (
+    MAX_NUMBER,
+    NOT_JSON,
+    DoneLine,
+    FailedLine,
+    LineError,
+    ProgressLine,
+    UpReader,
+)
+from sfu.egress.live_outputs import HlsTarget, LiveOutputs, RtmpTarget
 from sfu.sdp.errors import SdpError
 from sfu.sdp.negotiate import remote_transport
 from sfu.sdp.parse import parse
@@ -174,12 +187,42 @@ def dtls_handshakes(data: bytes) -> None:
     assert ours.keys is None
 
 
+def child_lines(data: bytes) -> None:
+    """Control lines of a process that somebody has taken over: each is one that it may send now,
+    within the bounds of what can be true, or the connection ends."""
+    reader, live = UpReader(), LiveOutputs(HlsTarget(2_000), (RtmpTarget("one", "r", "name"),))
+    reports = ChildReports(live if data[:1] == b"{" else None)
+    with contextlib.suppress(LineError):
+        for line in data.removeprefix(b"\n").split(b"\n"):
+            said = reader.decode(line)
+            reports.check(said)
+            if isinstance(said, ProgressLine | DoneLine):
+                assert 0 <= recorded_ms(said.recorded_ms, 1_000) <= 1_000 + AHEAD_MS
+                assert 0 <= said.size_bytes <= MAX_NUMBER
+            assert not isinstance(said, FailedLine) or said.text.isprintable() or not said.text
+
+
+def zygote_answers(data: bytes) -> None:
+    with contextlib.suppress(*NOT_JSON):
+        forks.read_answer(data)
+
+
+def playlists(data: bytes) -> None:
+    """What that process wrote for viewers: nobody waits without end for what is in it."""
+    position = position_of(data.decode("ascii", "replace"))
+    assert 0 <= position.target_s <= MAX_TARGET_S
+    assert 0 <= position.advance_parts <= 300
+    for wanted in (None, Wanted(position.segment + 1), Wanted(position.segment, position.parts)):
+        answer(position, wanted)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     target.__name__: target
     for target in (
         *(sdp, messages, bodies, values, tokens, credentials, forwarded, stranger_frames),
         *(whip_offers, whip_fragments, whip_headers),
         *(client_frames, bitstreams, client_signals),
+        *(child_lines, zygote_answers, playlists),
         dtls_handshakes,
     )
 }

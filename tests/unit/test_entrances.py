@@ -18,6 +18,8 @@ from config.settings import HttpSettings
 from sfu.sdp.errors import SdpError
 from sfu.sdp.parse import MAX_BYTES, parse
 from signaling.domain.errors import DomainError
+from signaling.hls.folders import Folders
+from signaling.hls.serving import HlsServing
 from signaling.http.stranger_frames import MAX_CONTROL_FRAMES, MAX_FRAMES, StrangerFrames
 from signaling.protocol.codec import (
     MAX_FIRST_MESSAGE_BYTES,
@@ -66,6 +68,8 @@ HTTP: dict[tuple[str, str], tuple[Reader, int]] = {
     ("POST", "/v1/rooms/{session}"): (room_of_body, MAX_ROOM_BYTES),
     ("GET", "/archives/{id}/{link}/archive.zip"): (_nothing, 0),
     ("GET", "/archives/{id}/{link}/archive.mp4"): (_nothing, 0),
+    ("GET", "/hls/{id}/{key}/{file}"): (_nothing, 0),
+    ("OPTIONS", "/hls/{id}/{key}/{file}"): (_nothing, 0),
     # Everything else: REST by its own table, files, and 404.
     ("*", "/{path}"): (_nothing, 0),
     ("*", "/whip/{session}"): (_sdp, MAX_BYTES),
@@ -128,6 +132,7 @@ async def test_every_http_route_has_a_row(tmp_path: Path) -> None:
     media = WhipGate(None, None, HttpSettings(), server.metrics).routes()  # type: ignore[arg-type]
     named = _routes(server.app) | _routes(server.operations)
     named |= {(route.method, route.path) for route in media}
+    named |= _routes(HlsServing(Folders(tmp_path), print).app())
     await server.store.close()
     admin = {row for row in named if row[1].startswith("/admin/v1")}
     assert named - admin == set(HTTP)

@@ -121,7 +121,9 @@ def test_handshakes_and_lost_transports_are_counted_by_what_became_of_them():
 
 def test_what_happens_inside_recordings_is_counted_by_reason():
     metrics = Metrics(dict)
-    metrics.watch_egress(lambda: {"starts": 9, "restarts": 2, "ignored.implausible_time": 4})
+    counted = {"starts": 9, "restarts": 2, "lies": 1, "ignored.implausible_time": 4}
+    metrics.watch_egress(lambda: counted)
     text = metrics.render().decode()
     assert "sealroute_egress_restarts_total 2.0" in text
+    assert "sealroute_egress_lies_total 1.0" in text
     assert 'sealroute_egress_ignored_total{reason="implausible_time"} 4.0' in text

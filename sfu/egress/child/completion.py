@@ -21,6 +21,7 @@ from sfu.egress.child.archive_zip import digest_of, write_zip
 from sfu.egress.child.journal import read_journal
 from sfu.egress.child.manifest import History, history_of, manifest, recorded_us
 from sfu.egress.child.part import repair
+from sfu.egress.control import NOT_JSON
 
 _LOCK_POLL_S = 0.1
 LOCK_S = 3_600.0
@@ -171,7 +172,7 @@ def _finished(folder: Path, form: Form) -> Result | None:
         result = msgspec.json.decode((folder / names.RESULT).read_bytes(), type=Result)
         if (folder / form.file).stat().st_size == result.size_bytes:
             return result
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (FileNotFoundError, *NOT_JSON):
         pass
     return None
 

@@ -32,7 +32,7 @@ from sfu.egress.child.journal import Journal
 from sfu.egress.child.manifest import History
 from sfu.egress.child.stream_recorder import StreamRecorder
 from sfu.egress.composition import Layout
-from sfu.egress.control import IgnoredReason, OutputLine
+from sfu.egress.control import NOT_JSON, IgnoredReason, OutputLine
 
 PLAUSIBLE_US = 60_000_000
 """A frame is of about now: a file of years would be the work of a single one."""
@@ -202,7 +202,7 @@ class IndividualArchive:
         try:
             event = msgspec.json.decode(body, type=TapEvent)
             raw = msgspec.json.decode(body)
-        except msgspec.MsgspecError:
+        except NOT_JSON:
             self._ignored["malformed_event"] += 1
             return
         at_us = self._timeline.reached(arrival_us)

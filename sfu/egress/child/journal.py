@@ -10,6 +10,7 @@ import msgspec
 
 from sfu.egress.child.events import Began, Came, Closed, Entry, Left, Opened, Recording
 from sfu.egress.child.names import JOURNAL
+from sfu.egress.control import NOT_JSON
 
 _MAX_LINE_BYTES = 1_048_576
 _MAX_ENTRIES_OF_ONE_KIND = 20_000
@@ -64,5 +65,5 @@ def read_journal(folder: Path) -> Iterator[Entry]:
         while line := opened.readline(_MAX_LINE_BYTES):
             try:
                 yield decoder.decode(line)
-            except msgspec.MsgspecError:
+            except NOT_JSON:
                 continue

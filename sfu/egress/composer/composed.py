@@ -39,7 +39,7 @@ from sfu.egress.composer.composer import Composer
 from sfu.egress.composer.encode import Encoders
 from sfu.egress.composer.mp4 import Mp4Part, extent_of
 from sfu.egress.composition import Composition, Layout
-from sfu.egress.control import IgnoredReason, OutputLine
+from sfu.egress.control import NOT_JSON, IgnoredReason, OutputLine
 
 DELAY_US = 100_000
 """How far the composer is behind what a reader of the tap has: the way of a frame to it varies."""
@@ -282,7 +282,7 @@ class ComposedArchive:
         try:
             event = msgspec.json.decode(body, type=TapEvent)
             raw = msgspec.json.decode(body)
-        except msgspec.MsgspecError:
+        except NOT_JSON:
             self._ignored["malformed_event"] += 1
             return
         at_us = self._reached(arrival_us)

@@ -16,6 +16,7 @@ ANSWERS = {
     b'"recorded_ms":1}}\n',
     "a size that no storage holds": b'{"n":1,"body":{"line":"progress","recorded_ms":1,'
     b'"size_bytes":1%s}}\n' % (b"0" * 40),
+    "bytes of no text": b'{"n":1,"body":{"line":"failed","code":"storage","text":"\x93"}}\n',
     "a flood": b"",
     "deep": b"[" * 60_000 + b"\n",
 }

@@ -8,6 +8,7 @@ ANSWERS = {
     "nonsense": b"\xff\xfe",
     "deep": b"[" * 1_000,
     "another type": b"[1,2]",
+    "bytes of no text": b'{"\x93":1}',
     "no number": b'{"pid":1}',
     "no pid": b'{"number":1}',
     "a number that is none": b'{"number":"1","pid":1}',

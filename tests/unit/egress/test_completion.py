@@ -59,7 +59,7 @@ def test_a_journal_that_was_cut_off_is_read_up_to_there(tmp_path):
     for end in range(len(content)):
         journal.write_bytes(content[:end])
         assert len(list(read_journal(tmp_path))) <= entries
-    journal.write_bytes(content[:-20] + b"\xff\n[]\n{}\n" + content[-20:])
+    journal.write_bytes(content[:-20] + b'\xff\n[]\n{}\n{"a":"\x93"}\n' + content[-20:])
     assert complete(tmp_path) is not None
     file = unpacked(tmp_path / names.ARCHIVE)["files"][0]["filename"]
     assert len(read_back(tmp_path / "out" / file).times["audio"]) == 100

@@ -81,6 +81,7 @@ def test_lines_come_as_they_were_sent(pair):
         b'{"n":1,"body":{"line":"record","on":"yes","at_us":1}}\n',
         b"[" * 5_000 + b"\n",
         b"\xff\xfe\n",
+        b'{"n":1,"body":{"line":"finish","reason":"\x93"}}\n',
     ],
 )
 def test_what_is_no_line_ends_the_connection(pair, line):

@@ -38,6 +38,45 @@ print(json.dumps({
 }))
 """
 
+BROADCASTING = """
+import encodings.idna, json, socket, ssl, sys
+from pathlib import Path
+from sfu.egress import landlock
+
+landlock.give_up_new_privileges()
+landlock.restrict_to(Path(sys.argv[1]), network=True)
+
+def reads(attempt):
+    try:
+        return bool(attempt())
+    except PermissionError:
+        return False
+
+certificates = ssl.create_default_context()
+print(json.dumps({
+    "names": bool(socket.getaddrinfo("localhost", 1935)),
+    "hosts": reads(Path("/etc/hosts").read_bytes),
+    "users": reads(Path("/etc/passwd").read_bytes),
+    "settings": reads(lambda: list(Path("/etc").iterdir())),
+    "secrets of containers": reads(lambda: list(Path("/run").iterdir())),
+    "private keys": Path("/etc/ssl/private").exists()
+        and reads(lambda: list(Path("/etc/ssl/private").iterdir())),
+}))
+"""
+
+
+def test_what_connects_reads_names_and_certificates_and_no_settings(tmp_path):
+    if not landlock.version():
+        pytest.skip("the kernel has no Landlock")
+    shown = subprocess.run(
+        [sys.executable, "-c", BROADCASTING, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(shown.stdout)
+    assert {name for name, can in found.items() if can} == {"names", "hosts"}
+
 
 @pytest.mark.parametrize("version", range(landlock.version() + 1))
 def test_each_version_leaves_the_folder_alone(tmp_path, version):

@@ -1,12 +1,14 @@
 """The HLS server: what viewers get, what they wait for, what nobody gets."""
 
 import asyncio
+import os
 import uuid
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
+from sfu.egress.blocking_reload import position_of
 from sfu.egress.child.hls_output import HlsOutput
 from sfu.egress.live_outputs import HlsTarget
 from signaling.hls.folders import Folders, Part
@@ -162,11 +164,48 @@ async def test_nothing_else_is_reached(site, path):
     assert site.fetched == []
 
 
-async def test_a_link_in_the_place_of_a_part_is_not_followed(site):
+@pytest.mark.parametrize("make", ["symlink_to", "mkfifo", "mkdir"])
+@pytest.mark.parametrize("name", ["index.m3u8", "key", "0.m4s"])
+async def test_what_is_no_file_is_not_read_and_nobody_waits_for_it(site, name, make):
+    """What writes into the folder handled the bytes of participants."""
     site.write(5)
-    (site.root / "secret").write_text("secret")
-    (site.folder / "7.m4s").symlink_to(site.root / "secret")
-    assert (await site.get("7.m4s"))[0] == 404
+    (site.root / "there").write_text(KEY)
+    (site.folder / name).unlink()
+    if make == "mkfifo":
+        os.mkfifo(site.folder / name)
+    elif make == "mkdir":
+        (site.folder / name).mkdir()
+    else:
+        (site.folder / name).symlink_to(site.root / "there")
+    asked = "index.m3u8" if name == "key" else name
+    status, body, _ = await site.get(asked)
+    assert status == 404
+    assert KEY.encode() not in body
+
+
+@pytest.mark.parametrize(
+    "playlist",
+    [
+        "#EXT-X-TARGETDURATION:" + "9" * 5_000,
+        "#EXT-X-MEDIA-SEQUENCE:" + "9" * 5_000,
+        "#EXT-X-PART-INF:PART-TARGET=0",
+        "#EXT-X-PART-INF:PART-TARGET=1.2.3",
+        "#EXT-X-PART-INF:PART-TARGET=" + "9" * 5_000,
+        "\0" * 100,
+        "",
+    ],
+    ids=lambda text: text[:30].strip("\0"),
+)
+async def test_no_playlist_makes_viewers_wait_for_ever_or_ends_the_server(
+    site, monkeypatch, playlist
+):
+    monkeypatch.setattr("signaling.hls.serving.WAIT_TARGETS", 0.001)
+    text = f"#EXTM3U\n{playlist}\n#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES\n"
+    (site.folder / "index.m3u8").write_text(text)
+    assert (await site.get("index.m3u8"))[0] == 200
+    wanted = position_of(text).segment + 1
+    async with asyncio.timeout(10):
+        assert (await site.get("index.m3u8", _HLS_msn=wanted))[0] in (400, 503)
 
 
 async def test_a_broadcast_that_was_deleted_is_gone(site):

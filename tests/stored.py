@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from signaling.domain.archiving import ArchiveRecord, StreamMode
+from signaling.domain.broadcasting import BroadcastRecord
 from signaling.domain.projects import new_project
 from signaling.domain.session_options import SessionOptions, SessionRecord
 from signaling.domain.webhook_deliveries import NewWebhookDelivery
@@ -41,6 +42,23 @@ def archive(owner, archive_id: str = "a", **changes) -> ArchiveRecord:
         True,
         False,
         "",
+        created_ms=5,
+        updated_ms=5,
+    )
+    return replace(made, **changes)
+
+
+def broadcast(owner, broadcast_id: str = "b", **changes) -> BroadcastRecord:
+    made = BroadcastRecord(
+        broadcast_id,
+        owner.api_key,
+        f"2_{owner.api_key}",
+        StreamMode.AUTO,
+        True,
+        True,
+        "",
+        "640x480",
+        60,
         created_ms=5,
         updated_ms=5,
     )

@@ -114,7 +114,8 @@ archives = sa.Table(
         postgresql_where=_RECORDING,
     ),
     sa.Index("archives_by_project", "project_id", "created_ms"),
-    sa.Index("archives_by_status", "status"),
+    sa.Index("archives_by_session", "session_id", "project_id", "created_ms", "id"),
+    sa.Index("archives_by_expiry", "status", "expires_ms"),
 )
 """`archives_recording`: whichever node is asked, a session has one recording archive of a tag."""
 
@@ -148,6 +149,7 @@ broadcasts = sa.Table(
         postgresql_where=_RUNNING,
     ),
     sa.Index("broadcasts_by_project", "project_id", "created_ms"),
+    sa.Index("broadcasts_by_session", "session_id", "project_id", "created_ms", "id"),
     sa.Index("broadcasts_by_status", "status"),
 )
 """`outputs`: wrapped, for the names of streams are secrets."""

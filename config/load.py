@@ -46,6 +46,9 @@ SHORT_NAMES: dict[str, tuple[str, str]] = {
     "log_level": ("log", "level"),
     "log_format": ("log", "format"),
 }
+_DEVELOPMENT = SHORT_NAMES["development"]
+_IMPLIED: dict[tuple[str, str], "Value"] = {("rooms", "enabled"): True}
+"""What development turns on where nothing else is said: whoever reaches the page may call."""
 # Not knobs of the server: the path of the file, and a variable of the client's command line.
 _NOT_KNOBS = frozenset({f"{PREFIX}CONFIG", f"{PREFIX}SECRET"})
 _FILE = "_file"
@@ -97,7 +100,7 @@ def load_settings(
         if value is not None:
             where = SHORT_NAMES[name]
             chosen[where] = _checked(where, value, f"--{name.replace('_', '-')}")
-    return _settings(chosen)
+    return _settings(_IMPLIED | chosen if chosen.get(_DEVELOPMENT) else chosen)
 
 
 def _settings(chosen: Mapping[tuple[str, str], Value]) -> Settings:

@@ -294,7 +294,9 @@ class RoomsSettings:
     """Rooms that the page at / opens for any visitor, in a separate project."""
 
     enabled: bool = knob(
-        True, "Let visitors of the page open rooms. Off: only applications create sessions."
+        False,
+        "Let any visitor of the page open rooms, without a token. Off: only applications create"
+        " sessions. `serve --development` turns it on where nothing else is said.",
     )
     per_minute: int = knob(60, "Rooms opened per minute by all visitors together.", 1, 100_000)
     per_minute_of_network: int = knob(

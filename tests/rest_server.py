@@ -216,7 +216,7 @@ async def open_rest_server(
         archives=archives,
         broadcasts=broadcasts,
     )
-    rooms = Rooms(store, clock, RoomsSettings(), http or HttpSettings())
+    rooms = Rooms(store, clock, RoomsSettings(enabled=True), http or HttpSettings())
     downloads, places = _open_downloads(services, data_dir, http or HttpSettings(), max_downloads)
     surface = Surface(
         services,

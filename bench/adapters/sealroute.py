@@ -30,6 +30,8 @@ _START_S = 30.0
 _JOINS_AT_ONCE = 8
 _MID_ZERO = (MID_EXTENSION, b"0".hex())
 _HOOKS = {"SEALROUTE_CALLBACKS_ALLOWED_NETWORKS": "127.0.0.0/8"}
+_ROOMS = {"SEALROUTE_ROOMS_ENABLED": "true"}
+"""Strangers flood them (bench/attack)."""
 _QUIET_LEVEL = (AUDIO_LEVEL_EXTENSION, "c0")
 
 
@@ -153,7 +155,7 @@ class SealrouteAdapter:
                 "--media-host", self._served.media_host, "--media-port", "0",
                 "--public-ip", "127.0.0.1", "--data-dir", str(data), "--log-level", "warning",
                 cwd=self._served.tree, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
-                env={**os.environ, **_HOOKS, **self._served.operations(operations)},
+                env={**os.environ, **_HOOKS, **_ROOMS, **self._served.operations(operations)},
             )  # fmt: skip
         self._pid = self._process.pid
         await self._wait_ready(data / "server.log")

@@ -243,7 +243,8 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--development",
         action="store_true",
         default=None,
-        help="create a development project if there is none; not for production",
+        help="create a development project if there is none, and let any visitor of the page open"
+        " rooms; not for production",
     )
     parser.add_argument("--log-level", help="debug, info, warning or error")
     parser.add_argument("--log-format", help="json or console")

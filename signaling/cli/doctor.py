@@ -45,6 +45,7 @@ def examine(settings: Settings, url: str | None) -> list[Finding]:
         doctor_machine.descriptors(settings),
         *file_findings(settings.http, urlsplit(settings.archive.public_url).hostname),
         *turn_findings(settings.ice),
+        _rooms(settings),
         _archives(settings),
     ]
     if url is not None:
@@ -167,6 +168,15 @@ def address_finding(addresses: tuple[str, ...], *, named: bool) -> Finding:
         f"not set; clients use: {text}, which nobody outside that network reaches",
         "Set --public-ip (SEALROUTE_PUBLIC_IP) to the address that clients reach this machine at.",
     )
+
+
+def _rooms(settings: Settings) -> Finding:
+    """What creates sessions here. Not a fault either way: an operator says so."""
+    rooms = settings.rooms
+    if not rooms.enabled:
+        return Finding("rooms", "ok", "off: only applications create sessions")
+    text = f"on: any visitor of the page may open calls, {rooms.per_minute:,} a minute"
+    return Finding("rooms", "ok", f"{text} ([rooms] enabled)")
 
 
 def _records(settings: Settings) -> bool:

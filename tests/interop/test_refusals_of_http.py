@@ -127,6 +127,7 @@ async def ports(tmp_path_factory):
     config = {
         "SEALROUTE_OPERATIONS_PORT": str(operations),
         "SEALROUTE_HTTP_REQUESTS_PER_S_OF_NETWORK": "0",
+        "SEALROUTE_ROOMS_ENABLED": "true",
     }
     server = Server(tmp_path_factory.mktemp("data"), e2ee=True, config=config)
     await server.start()

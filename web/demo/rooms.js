@@ -17,7 +17,9 @@ export async function enterRoom(room, name) {
     body: JSON.stringify({ name }),
   });
   const body = await response.json().catch(() => null);
-  if (!response.ok) throw refusal(response.status === 404 ? 'ROOM_UNKNOWN' : 'ROOM_REFUSED');
+  const isMissing = response.status === 404;
+  if (isMissing) throw refusal(room ? 'ROOM_UNKNOWN' : 'ROOMS_OFF');
+  if (!response.ok) throw refusal('ROOM_REFUSED');
   return checked(body, room);
 }
 

@@ -39,6 +39,7 @@ const SENTENCES = /** @type {Record<string, string>} */ ({
     'No media gets through to the server. A firewall may stop it, or the server names only addresses that this browser cannot use.',
   OT_TIMEOUT: 'The server took too long to answer.',
   ROOM_UNKNOWN: 'There is no such room. Start a new call and share its link.',
+  ROOMS_OFF: 'Visitors cannot start calls here: the server is not set up for that.',
   ROOM_ANOTHER:
     'The server offered another room than the one of your link, so this page did not join. Ask whoever sent you the link.',
   ROOM_REFUSED: 'The server does not open rooms at the moment.',

@@ -28,8 +28,15 @@ function launch(port, dataDir, environment) {
       ...['--media-port', '0'],
       ...['--data-dir', dataDir],
     ],
-    // Metrics beside the port of the server, so that many can run at once.
-    { env: { ...process.env, SEALROUTE_OPERATIONS_PORT: operationsPort(port), ...environment } },
+    {
+      env: {
+        ...process.env,
+        // Metrics beside the port of the server, so that many can run at once.
+        SEALROUTE_OPERATIONS_PORT: operationsPort(port),
+        SEALROUTE_ROOMS_ENABLED: 'true',
+        ...environment,
+      },
+    },
   );
 }
 

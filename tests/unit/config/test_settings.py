@@ -37,6 +37,23 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path):
     assert (settings.http.port, settings.media.port, settings.signaling.grace_ms) == (3, 2, 1)
 
 
+def test_development_alone_lets_visitors_open_rooms_unless_something_is_said(tmp_path):
+    file = tmp_path / "a.toml"
+    file.write_text("[rooms]\nenabled = false\n")
+    development, off = {"development": True}, {"SEALROUTE_ROOMS_ENABLED": "false"}
+
+    def enabled(*sources):
+        return load_settings(*sources).rooms.enabled
+
+    assert enabled() is False
+    assert enabled(None, {"SEALROUTE_ROOMS_ENABLED": "true"}) is True
+    assert enabled(None, {}, development) is True
+    assert enabled(None, {"SEALROUTE_DEVELOPMENT": "true"}) is True
+    assert enabled(None, off, development) is False
+    assert enabled(file, {}, development) is False
+    assert enabled(file, {"SEALROUTE_ROOMS_ENABLED": "true"}, development) is True
+
+
 @pytest.mark.parametrize("name", list(SHORT_NAMES))
 def test_every_short_name_works_in_the_environment(name):
     section, knob = SHORT_NAMES[name]

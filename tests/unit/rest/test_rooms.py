@@ -33,7 +33,7 @@ async def store(tmp_path):
 
 
 def rooms_of(store, clock, http=None, **settings):
-    limits = RoomsSettings(**settings)
+    limits = RoomsSettings(**({"enabled": True} | settings))
     return Rooms(store, clock, limits, http or HttpSettings())
 
 
@@ -108,8 +108,12 @@ async def test_rooms_are_limited_and_come_back_with_time(store):
 
 
 async def test_rooms_that_are_switched_off_do_not_exist(store):
-    rooms = rooms_of(store, FakeClock(NOW_S), enabled=False)
-    assert (await enter(rooms))[0] == 404
+    clock = FakeClock(NOW_S)
+    _, opened = await enter(rooms_of(store, clock))
+    off = Rooms(store, clock, RoomsSettings(), HttpSettings())
+    for room in (None, opened["sessionId"]):
+        status, answer = await enter(off, room)
+        assert (status, answer["error"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize(

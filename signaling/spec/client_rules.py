@@ -37,6 +37,11 @@ class Rule:
 RULES: Final = (
     Rule("SUBPROTOCOL", SUBPROTOCOL_MSGPACK, "The WebSocket subprotocol of this client."),
     Rule("E2EE_FORMAT", E2EE_FORMAT, "The only end-to-end encryption format."),
+    Rule(
+        "SENDER_STATS_SIGNAL",
+        "sealroute-sender-stats",
+        "The type of signals in which publishers tell of their way to the server; no event.",
+    ),
     # --- sizes ------------------------------------------------------------------------------
     Rule("MAX_REQUEST_BYTES", codec.MAX_MESSAGE_BYTES, "The server closes for a longer one."),
     Rule("MAX_MESSAGE_BYTES", 1_048_576, "Of a message of the server."),

@@ -114,7 +114,14 @@ _WEB_HEAD = """\
 import type { Connection } from './connection';
 import type { SessionEncryptionChange, StreamEncryptionChange } from './e2ee/trust';
 import type { OTError } from './errors';
-import type { SignalDetails } from './session-events';
+import type { CpuPerformanceState } from './quality/cpu';
+import type {
+  PublisherStatContainer,
+  QualityScore,
+  SubscriberStats,
+  VideoQualityReason,
+} from './rtc/stats-shapes';
+import type { NetworkChange, SignalDetails } from './session-events';
 import type { PropertyChange, Size, Stream } from './stream';"""
 _WEB_RELAYED = """\
 /** Messages of the server that are events as they are; of their members only these. */

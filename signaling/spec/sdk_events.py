@@ -112,6 +112,12 @@ EVENTS = (
     ),
     SdkEvent(
         "Session",
+        "cpuPerformanceChanged",
+        web="{ cpuPerformanceState: CpuPerformanceState }",
+        web_about="The machine became busier or less busy; browsers with Compute Pressure only.",
+    ),
+    SdkEvent(
+        "Session",
         "muteForced",
         web="{ active: boolean }",
         python=_MUTE_FORCED,
@@ -275,6 +281,12 @@ EVENTS = (
     SdkEvent("Publisher", "notEncrypted", python=_NOT_ENCRYPTED),
     SdkEvent(
         "Publisher",
+        "networkConditionChanged",
+        web="NetworkChange & { statsContainer: PublisherStatContainer }",
+        web_about="The way to the server became better or worse.",
+    ),
+    SdkEvent(
+        "Publisher",
         "streamCreated",
         web="{ stream: Stream }",
         python=_STREAM_CREATED,
@@ -300,6 +312,36 @@ EVENTS = (
         web_about="The element is on the page.",
     ),
     SdkEvent(
+        "Publisher",
+        "videoDisableWarning",
+        web="object",
+        web_about="The way to the server is bad; with `audioFallback.publisher` the video may end.",
+    ),
+    SdkEvent(
+        "Publisher",
+        "videoDisableWarningLifted",
+        web="object",
+        web_about="The way to the server suffices again.",
+    ),
+    SdkEvent(
+        "Publisher",
+        "videoDisabled",
+        web="{ reason: 'quality' }",
+        web_about="The video is not sent, so that the audio goes on (`audioFallback.publisher`).",
+    ),
+    SdkEvent(
+        "Publisher",
+        "videoEnabled",
+        web="{ reason: 'quality' }",
+        web_about="The video is sent again.",
+    ),
+    SdkEvent(
+        "Publisher",
+        "videoQualityChanged",
+        web="{ reason: VideoQualityReason; statsContainer: PublisherStatContainer }",
+        web_about="The video is sent in another size or codec, or something else limits it.",
+    ),
+    SdkEvent(
         "Subscriber",
         "audioBlocked",
         web="object",
@@ -312,6 +354,12 @@ EVENTS = (
         web_about="`audioLevel` from 0 to 1, several times per second.",
     ),
     SdkEvent("Subscriber", "audioUnblocked", web="object", web_about="Audio plays."),
+    SdkEvent(
+        "Subscriber",
+        "captionReceived",
+        web="{ streamId: string; caption: string; isFinal: boolean }",
+        web_about="Never comes: captions are not built.",
+    ),
     SdkEvent(
         "Subscriber",
         "connected",
@@ -366,6 +414,18 @@ EVENTS = (
     ),
     SdkEvent(
         "Subscriber",
+        "networkConditionChanged",
+        web="NetworkChange & { stats: SubscriberStats }",
+        web_about="The way from the server became better or worse.",
+    ),
+    SdkEvent(
+        "Subscriber",
+        "qualityScoreChanged",
+        web="{ qualityScore: QualityScore }",
+        web_about="Audio or video became better or worse, from 1 (bad) to 5 (excellent).",
+    ),
+    SdkEvent(
+        "Subscriber",
         "videoDimensionsChanged",
         web="{ oldValue: Size; newValue: Size }",
         web_about="The received video has another size.",
@@ -403,5 +463,11 @@ EVENTS = (
         web="{ reason: string }",
         python=PythonEvent("VideoEnabled", _QUALITY),
         web_about="Video is on again; `reason` says why.",
+    ),
+    SdkEvent(
+        "Subscriber",
+        "videoQualityChanged",
+        web="{ reason: VideoQualityReason; stats: SubscriberStats }",
+        web_about="The video comes in another size or codec, or it stood still.",
     ),
 )

@@ -2,7 +2,14 @@
 import type { Connection } from './connection';
 import type { SessionEncryptionChange, StreamEncryptionChange } from './e2ee/trust';
 import type { OTError } from './errors';
-import type { SignalDetails } from './session-events';
+import type { CpuPerformanceState } from './quality/cpu';
+import type {
+  PublisherStatContainer,
+  QualityScore,
+  SubscriberStats,
+  VideoQualityReason,
+} from './rtc/stats-shapes';
+import type { NetworkChange, SignalDetails } from './session-events';
 import type { PropertyChange, Size, Stream } from './stream';
 
 /** The events of a Session, and what each has beside `type` and `target`. */
@@ -19,6 +26,8 @@ export interface SessionEvents {
   connectionDestroyed: { connection: Connection; reason: string };
   /** The encryption state of the session changed. */
   encryptionStateChanged: SessionEncryptionChange;
+  /** The machine became busier or less busy; browsers with Compute Pressure only. */
+  cpuPerformanceChanged: { cpuPerformanceState: CpuPerformanceState };
   /** A moderator muted all streams (`active`) or ended that. */
   muteForced: { active: boolean };
   /** Another stream is the one that speaks. */
@@ -65,6 +74,8 @@ export interface PublisherEvents {
   mediaStreamAvailable: { mediaStream: MediaStream };
   /** A moderator muted this stream. */
   muteForced: object;
+  /** The way to the server became better or worse. */
+  networkConditionChanged: NetworkChange & { statsContainer: PublisherStatContainer };
   /** The stream is published; media can flow. */
   streamCreated: { stream: Stream };
   /** The stream ended; unless prevented, the element is removed. */
@@ -73,6 +84,16 @@ export interface PublisherEvents {
   videoDimensionsChanged: { oldValue: Size; newValue: Size };
   /** The element is on the page. */
   videoElementCreated: { element: HTMLVideoElement };
+  /** The way to the server is bad; with `audioFallback.publisher` the video may end. */
+  videoDisableWarning: object;
+  /** The way to the server suffices again. */
+  videoDisableWarningLifted: object;
+  /** The video is not sent, so that the audio goes on (`audioFallback.publisher`). */
+  videoDisabled: { reason: 'quality' };
+  /** The video is sent again. */
+  videoEnabled: { reason: 'quality' };
+  /** The video is sent in another size or codec, or something else limits it. */
+  videoQualityChanged: { reason: VideoQualityReason; statsContainer: PublisherStatContainer };
 }
 
 /** The events of a Subscriber, and what each has beside `type` and `target`. */
@@ -83,6 +104,8 @@ export interface SubscriberEvents {
   audioLevelUpdated: { audioLevel: number };
   /** Audio plays. */
   audioUnblocked: object;
+  /** Never comes: captions are not built. */
+  captionReceived: { streamId: string; caption: string; isFinal: boolean };
   /** Media can flow. */
   connected: object;
   /** The Subscriber and its element are gone. */
@@ -97,6 +120,10 @@ export interface SubscriberEvents {
   encryptionStateChanged: StreamEncryptionChange;
   /** The received media is there. */
   mediaStreamAvailable: { mediaStream: MediaStream };
+  /** The way from the server became better or worse. */
+  networkConditionChanged: NetworkChange & { stats: SubscriberStats };
+  /** Audio or video became better or worse, from 1 (bad) to 5 (excellent). */
+  qualityScoreChanged: { qualityScore: QualityScore };
   /** The received video has another size. */
   videoDimensionsChanged: { oldValue: Size; newValue: Size };
   /** The bandwidth is low; the video may be paused soon. */
@@ -109,6 +136,8 @@ export interface SubscriberEvents {
   videoElementCreated: { element: HTMLVideoElement };
   /** Video is on again; `reason` says why. */
   videoEnabled: { reason: string };
+  /** The video comes in another size or codec, or it stood still. */
+  videoQualityChanged: { reason: VideoQualityReason; stats: SubscriberStats };
 }
 
 /** Messages of the server that are events as they are; of their members only these. */

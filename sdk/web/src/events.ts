@@ -21,6 +21,24 @@ export class OTEvent<Type extends string = string, Target = unknown> {
   }
 }
 
+/** An event as applications name its type. */
+export interface Event<Type = string, Target = unknown> {
+  /** The name of the event. */
+  readonly type: Type;
+  /** What dispatched it. */
+  readonly target: Target;
+  /** Whether there is a default action to prevent. */
+  readonly cancelable: boolean;
+  /** Whether a handler called `preventDefault()`. */
+  isDefaultPrevented(): boolean;
+  /** Keeps the SDK from its default action; only cancelable events have one. */
+  preventDefault(): void;
+}
+
+/** A handler of events whose names the types do not know: several names, or one from a variable. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- as in OpenTok.js, whose types this fits
+type AnyHandler = (event: any) => void;
+
 /** Event name → what its event has beside the members of OTEvent. */
 type EventDetails = object;
 
@@ -50,6 +68,7 @@ export class Emitter<Details extends EventDetails> {
     context?: unknown,
   ): this;
   on(handlers: HandlerMap<Details, this>, context?: unknown): this;
+  on(names: string, handler: AnyHandler, context?: unknown): this;
   on(names: string | object, handlerOrContext?: unknown, context?: unknown): this {
     return this.register(false, names, handlerOrContext, context);
   }
@@ -61,6 +80,7 @@ export class Emitter<Details extends EventDetails> {
     context?: unknown,
   ): this;
   once(handlers: HandlerMap<Details, this>, context?: unknown): this;
+  once(names: string, handler: AnyHandler, context?: unknown): this;
   once(names: string | object, handlerOrContext?: unknown, context?: unknown): this {
     return this.register(true, names, handlerOrContext, context);
   }
@@ -72,6 +92,7 @@ export class Emitter<Details extends EventDetails> {
     context?: unknown,
   ): this;
   off(handlers: HandlerMap<Details, this>, context?: unknown): this;
+  off(names: string, handler?: AnyHandler, context?: unknown): this;
   off(names?: string | object, handlerOrContext?: unknown, context?: unknown): this {
     if (names === undefined) this.registrations.clear();
     else {

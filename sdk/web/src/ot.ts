@@ -1,10 +1,16 @@
 /** The functions of the global `OT`. */
 import { hasEndToEndEncryptionSupport } from './e2ee/support';
+import type {
+  ScreenSharingCapabilityResponse,
+  SupportedCodecs,
+  VideoCodecLabel,
+} from './api-types';
 import { type OTError, otError, withCallback } from './errors';
 import { type Exceptions, exceptions } from './exceptions';
 import { type CaptureProperties, constraintsFor, userMedia } from './media/capture';
 import * as devices from './media/devices';
-import { withPromise } from './promise-variant';
+import { canProcess } from './media/processing';
+import { type WithPromise, withPromise } from './promise-variant';
 import { Publisher, type PublisherProperties } from './publisher';
 import { nameOf } from './rtc/codecs';
 import { setServerUrl } from './server-url';
@@ -15,28 +21,6 @@ import type { Target } from './ui/view';
 import { notBuilt, rejectsNotBuilt } from './unsupported';
 
 type PublisherCallback = (error?: OTError, publisher?: Publisher) => void;
-
-/** Result of `checkScreenSharingCapability`. */
-export interface ScreenSharingCapability {
-  /** Whether this browser can capture a screen. */
-  supported: boolean;
-  /** What of it can be captured. */
-  supportedSources: { application: boolean; screen: boolean; window: boolean };
-  /** No browser needs an extension any more. */
-  extensionRequired: undefined;
-  /** No browser needs an extension any more. */
-  extensionRegistered: undefined;
-  /** No browser needs an extension any more. */
-  extensionInstalled: undefined;
-}
-
-/** Names of codecs that this browser encodes and decodes. */
-export interface SupportedCodecs {
-  /** For `preferredVideoCodecs`. */
-  videoEncoders: string[];
-  /** What can be received. */
-  videoDecoders: string[];
-}
 
 /** Never throws for a bad secret: that error comes from `connect`. */
 export function initSession(
@@ -83,22 +67,19 @@ export function checkSystemRequirements(): 0 | 1 {
 }
 
 /** Browsers update themselves; there is no page to send people to. */
-export function upgradeSystemRequirements(): never {
+export function upgradeSystemRequirements(): void {
   throw notBuilt('upgradeSystemRequirements');
 }
 
 /** Whether this browser can capture a screen. */
 export function checkScreenSharingCapability(
-  callback?: (capability: ScreenSharingCapability) => void,
-): Promise<ScreenSharingCapability> {
+  callback?: (capability: ScreenSharingCapabilityResponse) => void,
+): Promise<ScreenSharingCapabilityResponse> {
   const mediaDevices = globalThis.navigator.mediaDevices as MediaDevices | undefined;
   const supported = mediaDevices !== undefined && 'getDisplayMedia' in mediaDevices;
-  const capability: ScreenSharingCapability = {
+  const capability: ScreenSharingCapabilityResponse = {
     supported,
     supportedSources: { application: supported, screen: supported, window: supported },
-    extensionRequired: undefined,
-    extensionRegistered: undefined,
-    extensionInstalled: undefined,
   };
   callback?.(capability);
   return Promise.resolve(capability);
@@ -126,20 +107,26 @@ export function getSupportedCodecs(): Promise<SupportedCodecs> {
   });
 }
 
-function codecNames(capabilities: RTCRtpCapabilities | null): string[] {
-  const known = ['VP8', 'VP9', 'H264', 'AV1'];
+function codecNames(capabilities: RTCRtpCapabilities | null): VideoCodecLabel[] {
+  const known: VideoCodecLabel[] = ['VP8', 'VP9', 'H264', 'AV1'];
   const names = (capabilities?.codecs ?? []).map((codec) => nameOf(codec).toUpperCase());
   return known.filter((name) => names.includes(name));
 }
 
-/** Always false: media processors are not built. */
-export const hasMediaProcessorSupport = withPromise(
-  (): boolean => false,
-  (): Promise<boolean> => Promise.resolve(false),
+/**
+ * Whether this browser has insertable streams of tracks, on which media processors are built.
+ * Processors on a canvas or on Web Audio, as the filters that come with the SDK, work without.
+ */
+export const hasMediaProcessorSupport: WithPromise<
+  (mediaType?: 'audio' | 'video' | 'both') => boolean,
+  (mediaType?: 'audio' | 'video' | 'both') => Promise<boolean>
+> = withPromise(
+  () => canProcess(),
+  () => Promise.resolve(canProcess()),
 );
 
 /** Starts audio that the browser blocks. Call it from a click handler. Errors: `OT_MEDIA_ERR_ABORTED`. */
-export async function unblockAudio(): Promise<void> {
+export async function unblockAudio(): Promise<undefined> {
   try {
     await unblockAll();
   } catch {
@@ -175,8 +162,10 @@ export const setProxyUrl = setServerUrl;
 export const registerScreenSharingExtension = rejectsNotBuilt('registerScreenSharingExtension');
 
 /** Rejects: this server collects no reports from clients. */
-export function reportIssue(callback?: (error?: OTError) => void): Promise<never> {
-  const failure = Promise.reject<never>(
+export function reportIssue(
+  callback?: (error?: OTError, reportId?: string) => void,
+): Promise<string> {
+  const failure = Promise.reject<string>(
     otError('OT_REPORT_ISSUE_FAILED', 'This server collects no reports from clients'),
   );
   withCallback(failure, callback);
@@ -191,6 +180,9 @@ export const once: Exceptions['once'] = exceptions.once.bind(exceptions);
 export const off: Exceptions['off'] = exceptions.off.bind(exceptions);
 
 export { hasEndToEndEncryptionSupport };
+export { OTError, OTError as Error } from './errors';
+export { EXCEPTION_CODES as ExceptionCodes } from './errors';
+export type * from './api-types';
 export { Connection } from './connection';
 export { generateEncryptionSecret } from './e2ee/generate-secret';
 export { Publisher } from './publisher';
@@ -198,6 +190,11 @@ export { Session } from './session';
 export { Stream } from './stream';
 export { Subscriber } from './subscriber';
 export { VERSION as version } from './version';
+
+/** What `checkSystemRequirements` gives when the browser can take part. */
+export const HAS_REQUIREMENTS = 1;
+/** What `checkSystemRequirements` gives when it cannot. */
+export const NOT_HAS_REQUIREMENTS = 0;
 
 /** Log levels, in rising order. */
 export const NONE = 0;

@@ -6,6 +6,7 @@ import { exceptions } from './exceptions';
 import { lostTooOften, retryDelayMs } from './losses';
 import type { Publisher } from './publisher';
 import type { PublisherBinding } from './publisher-surface';
+import type { RemoteSender } from './rtc/track-stats';
 import type { PublishedMedia, Uplink } from './rtc/uplink';
 import type { Stream } from './stream';
 import { Waiting } from './waiting';
@@ -31,6 +32,8 @@ interface PublicationsEnvironment {
   /** Where own streams go. */
   readonly sending: Pick<Uplink, 'publish' | 'unpublish' | 'forget'>;
   update(stream: Stream, change: Parameters<PublisherBinding['update']>[0]): void;
+  /** For `publishSenderStats`. */
+  sendStats(streamId: string, sender: RemoteSender): void;
 }
 
 export class Publications {
@@ -186,6 +189,7 @@ export class Publications {
       media,
       update: (change) => this.environment.update(stream, change),
       unpublish: (reason) => this.unpublish(publisher, reason),
+      sendStats: (sender) => this.environment.sendStats(stream.streamId, sender),
     });
     entry.waiting.resolve(stream);
   }

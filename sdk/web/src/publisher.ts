@@ -7,27 +7,27 @@ import { LevelPoll, TrackMeter } from './media/level';
 import { LocalMedia } from './media/local-media';
 import { definePromised, type WithPromise } from './promise-variant';
 import { PublishedVideo, type VideoType } from './published-video';
-import {
-  type BitratePreset,
-  type PublisherBinding,
-  type PublisherProperties,
-  PublisherSurface,
-  type VideoContentHint,
-} from './publisher-surface';
+import { type PublisherBinding, type PublisherProperties } from './publisher-surface';
+import { VideoSettings } from './video-settings';
 import { audioSending } from './rtc/audio';
 import type { SubscribedLayers } from './rtc/encodings';
+import { PublisherQuality, WATCHED_OF_PUBLISHER } from './publisher-quality';
 import type { MediaSender } from './rtc/fan-out';
+import type { MediaProcessorConnector } from './media/processing';
 import { JobQueue } from './rtc/queue';
-import { publisherStats, type PublisherStats, rowsOf } from './rtc/stats';
+import { type Rows, rowsOf } from './rtc/stats';
+import type { PublisherRtcStatsReportArr, PublisherStatsArr } from './rtc/stats-shapes';
 import type { Source, StreamProperties } from './rtc/uplink';
+import type { Session } from './session';
 import type { Size, Stream } from './stream';
 import { play } from './ui/playback';
 import { type Target, View } from './ui/view';
+import { notBuilt } from './unsupported';
 
 export type { PublisherProperties } from './publisher-surface';
 
 /** Camera, microphone or screen of this client, and its element; made by `OT.initPublisher`. */
-export class Publisher extends PublisherSurface {
+export class Publisher extends VideoSettings {
   /** Starts or stops to send audio; also before the stream is published. */
   declare readonly publishAudio: WithPromise<
     (isWanted: boolean) => this,
@@ -47,18 +47,22 @@ export class Publisher extends PublisherSurface {
   readonly id = elementId('publisher');
   /** Whether the user allowed camera and microphone; `undefined` before the answer. */
   accessAllowed: boolean | undefined;
+  /** The session that it is published to, from the call of `publish` to the end of the stream. */
+  session: Session | undefined;
   /** @internal Settles when camera and microphone are there, or refused. */
   readonly ready: Promise<void>;
   protected readonly view: View;
-  private readonly media: LocalMedia;
+  protected readonly media: LocalMedia;
   private readonly meter = new TrackMeter();
   private readonly levels: LevelPoll;
-  private readonly video: PublishedVideo;
+  protected readonly video: PublishedVideo;
+  private readonly quality: PublisherQuality;
   private readonly videoChanges = new JobQueue();
   private binding: PublisherBinding | undefined;
   private wantsAudio: boolean;
   private wantsVideo: boolean;
-  private contentHint: VideoContentHint;
+  /** The way to the server is too bad for video (`audioFallback`). */
+  private isHeldBack = false;
   private size: Size = { width: 0, height: 0 };
   private isDestroyed = false;
 
@@ -79,9 +83,10 @@ export class Publisher extends PublisherSurface {
       () => this.binding?.media.senders.video,
     );
     this.levels = new LevelPoll(
-      () => this.meter.read(this.media.audio),
+      () => this.meter.read(this.media.output('audio')),
       (audioLevel) => this.dispatch('audioLevelUpdated', { audioLevel }),
     );
+    this.quality = this.newQuality(properties);
     this.view = new View(target, {
       role: 'publisher',
       id: this.id,
@@ -91,6 +96,7 @@ export class Publisher extends PublisherSurface {
     });
     this.view.addMuteButton('Mute microphone', () => this.publishAudio(!this.wantsAudio));
     this.view.video.addEventListener('resize', () => this.onResize());
+    this.applyStyle();
     this.ready = this.acquire();
     this.ready.catch(() => undefined);
   }
@@ -100,26 +106,25 @@ export class Publisher extends PublisherSurface {
     return this.binding?.stream;
   }
 
-  /** The track that is sent, or `null` without audio. */
-  getAudioSource(): MediaStreamTrack | null {
-    return this.media.audio ?? null;
+  /** The captured track; without audio `null`, which the type leaves out, as that of OpenTok.js. */
+  getAudioSource(): MediaStreamTrack {
+    return (this.media.audio ?? null) as MediaStreamTrack;
   }
 
   /**
    * Sends another microphone (its device id) or a track. Rejects with `OT_USER_MEDIA_ACCESS_DENIED`,
    * `OT_NO_DEVICES_FOUND` or `OT_INVALID_PARAMETER`; the microphone before goes on then.
    */
-  async setAudioSource(source: string | MediaStreamTrack): Promise<void> {
-    const track = await this.media.replace('audio', source);
-    track.enabled = this.wantsAudio;
-    await this.binding?.media.senders.audio?.replaceTrack(track);
-    const { deviceId } = track.getSettings();
-    this.dispatch('audioInputDeviceChanged', {
-      device: { deviceId: deviceId ?? '', label: track.label },
-    });
+  async setAudioSource(source: string | MediaStreamTrack): Promise<undefined> {
+    const output = await this.media.replace('audio', source);
+    const { audio } = this.media;
+    if (audio) audio.enabled = this.wantsAudio;
+    await this.binding?.media.senders.audio?.replaceTrack(output);
+    const device = { deviceId: audio?.getSettings().deviceId ?? '', label: audio?.label ?? '' };
+    this.dispatch('audioInputDeviceChanged', { device });
   }
 
-  /** The track that is sent, its device id and its kind; all `null` without video. */
+  /** The captured track, its device id and its kind; all `null` without video. */
   getVideoSource(): {
     deviceId: string | null;
     type: VideoType | null;
@@ -134,10 +139,10 @@ export class Publisher extends PublisherSurface {
   }
 
   /** Sends another camera (its device id) or a track. Rejects as `setAudioSource` does. */
-  async setVideoSource(source: string | MediaStreamTrack): Promise<void> {
-    const track = await this.media.replace('video', source);
-    track.enabled = this.wantsVideo;
-    track.contentHint = this.contentHint;
+  async setVideoSource(source: string | MediaStreamTrack): Promise<undefined> {
+    const output = await this.media.replace('video', source);
+    if (this.media.video) this.media.video.enabled = this.wantsVideo;
+    output.contentHint = this.contentHint;
     await this.applyVideo();
     this.show();
   }
@@ -149,67 +154,17 @@ export class Publisher extends PublisherSurface {
     return { deviceId };
   }
 
-  /** What the video shows, as it was set last; an empty string leaves it to the browser. */
-  getVideoContentHint(): VideoContentHint {
-    return this.contentHint;
-  }
-
-  /** Whether the browser prefers sharpness (`text`, `detail`) or frame rate (`motion`). */
-  setVideoContentHint(hint: VideoContentHint): void {
-    this.contentHint = hint;
-    if (this.media.video) this.media.video.contentHint = hint;
-  }
-
-  /** bit/s of all encodings together; `undefined`: the SDK's default for the resolution. */
-  getMaxVideoBitrate(): number | undefined {
-    return this.video.maxBitrateBps;
-  }
-
-  /** 5,000 to 10,000,000 bit/s of all encodings together. Rejects with `OT_INVALID_PARAMETER`. */
-  async setMaxVideoBitrate(bps: number): Promise<void> {
-    await this.video.setMaxBitrate(bps);
-  }
-
-  /** The preset in use. */
-  getVideoBitratePreset(): BitratePreset {
-    return this.video.preset;
-  }
-
-  /**
-   * `bw_saver` sends half of the default bit rate, `extra_bw_saver` a quarter. Rejects with
-   * `OT_INVALID_PARAMETER`.
-   */
-  async setVideoBitratePreset(preset: BitratePreset): Promise<void> {
-    await this.video.setPreset(preset);
-  }
-
-  /**
-   * Frames per second that the camera captures, if it can. Rejects with `OT_INVALID_PARAMETER`
-   * without video.
-   */
-  async setPreferredFrameRate(frameRate: number): Promise<void> {
-    await this.constrain({ frameRate: { ideal: frameRate } });
-  }
-
-  /**
-   * Width and height in pixels that the camera captures, if it can. Rejects as
-   * `setPreferredFrameRate` does.
-   */
-  async setPreferredResolution({ width, height }: Size): Promise<void> {
-    await this.constrain({ width: { ideal: width }, height: { ideal: height } });
-  }
-
   /** Totals since the stream is published. Rejects with `OT_NOT_CONNECTED` before. */
   getStats(
-    callback?: (error?: OTError, stats?: { stats: PublisherStats }[]) => void,
-  ): Promise<{ stats: PublisherStats }[]> {
+    callback?: (error?: OTError, stats?: PublisherStatsArr) => void,
+  ): Promise<PublisherStatsArr> {
     const stats = this.collectStats();
     withCallback(stats, callback);
     return stats;
   }
 
   /** The browser's own statistics, one report per track that is sent. */
-  async getRtcStatsReport(): Promise<{ rtcStatsReport: RTCStatsReport }[]> {
+  async getRtcStatsReport(): Promise<PublisherRtcStatsReportArr> {
     const reports = await Promise.all(this.senders().map((sender) => sender.getStats()));
     return reports.map((rtcStatsReport) => ({ rtcStatsReport }));
   }
@@ -226,15 +181,16 @@ export class Publisher extends PublisherSurface {
     const onEncrypted = this.trust.begin(isEncrypted);
     const preferred = this.properties.preferredVideoCodecs;
     const preferredCodecs = Array.isArray(preferred) ? preferred : [];
-    const { audio, video } = this.media;
+    const { video } = this.media;
+    const audio = this.media.output('audio');
     const sources: Source[] = [];
     if (audio) {
       const sending = audioSending(this.properties);
       sources.push({ kind: 'audio', track: audio, ...sending, onEncrypted });
     }
     if (video) {
-      const track = this.wantsVideo ? video : null;
-      const encodings = this.video.encodings(video);
+      const track = this.videoToSend;
+      const encodings = this.video.encodings();
       sources.push({ kind: 'video', track, encodings, preferredCodecs, onEncrypted });
     }
     if (sources.length === 0 || this.isDestroyed) {
@@ -250,7 +206,7 @@ export class Publisher extends PublisherSurface {
     return {
       name: this.properties.name ?? '',
       hasAudio: audio !== undefined && this.wantsAudio,
-      hasVideo: video !== undefined && this.wantsVideo,
+      hasVideo: video !== undefined && this.sendsVideo,
       ...(video ? { videoType: this.video.type } : {}),
       ...(width && height ? { videoDimensions: { width, height } } : {}),
       ...(frameRate ? { frameRate } : {}),
@@ -260,6 +216,7 @@ export class Publisher extends PublisherSurface {
   /** @internal The stream is live. */
   bind(binding: PublisherBinding): void {
     this.binding = binding;
+    this.handlersChanged();
     this.catchUp(binding).catch((error: unknown) => exceptions.report(error));
     this.dispatch('streamCreated', { stream: binding.stream });
   }
@@ -269,6 +226,9 @@ export class Publisher extends PublisherSurface {
     const { binding } = this;
     if (!binding) return false;
     this.binding = undefined;
+    this.handlersChanged();
+    this.quality.reset();
+    if (!isReplaced) this.session = undefined;
     const event = this.dispatch(
       'streamDestroyed',
       { stream: binding.stream, reason },
@@ -292,6 +252,50 @@ export class Publisher extends PublisherSurface {
   protected override handlersChanged(): void {
     // Called by the super constructor's users only after `levels` exists.
     this.levels.run(this.hasHandlers('audioLevelUpdated') && !this.isDestroyed);
+    const isWatched = WATCHED_OF_PUBLISHER.some((name) => this.hasHandlers(name));
+    this.quality.run(this.binding !== undefined && !this.isDestroyed, isWatched);
+  }
+
+  protected async process(
+    kind: 'audio' | 'video',
+    connector: MediaProcessorConnector | null,
+  ): Promise<void> {
+    const output = await this.media.process(kind, connector);
+    if (!output) return;
+    if (kind === 'audio') await this.binding?.media.senders.audio?.replaceTrack(output);
+    else {
+      output.contentHint = this.contentHint;
+      await this.applyVideo();
+    }
+    this.show();
+  }
+
+  private newQuality(properties: PublisherProperties): PublisherQuality {
+    // eslint-disable-next-line @typescript-eslint/no-this-alias -- for the getters
+    const publisher = this;
+    return new PublisherQuality(properties, {
+      rows: () => this.rows(),
+      get wantedBps() {
+        return publisher.video.wantedBps;
+      },
+      get wantsVideo() {
+        return publisher.wantsVideo && publisher.media.video !== undefined;
+      },
+      hold: (isHeld) => {
+        this.isHeldBack = isHeld;
+        this.applyVideo().catch((error: unknown) => exceptions.report(error));
+      },
+      sendStats: (stats) => this.binding?.sendStats(stats),
+      dispatch: (name, details) => this.dispatch(name, details),
+    });
+  }
+
+  private get sendsVideo(): boolean {
+    return this.wantsVideo && !this.isHeldBack;
+  }
+
+  private get videoToSend(): MediaStreamTrack | null {
+    return this.sendsVideo ? (this.media.output('video') ?? null) : null;
   }
 
   /** What was muted, switched off or replaced while the stream was on its way. */
@@ -300,7 +304,7 @@ export class Publisher extends PublisherSurface {
     const { stream, media } = binding;
     if (media.senders.audio) {
       if (stream.hasAudio !== hasAudio) binding.update({ hasAudio });
-      await media.senders.audio.replaceTrack(this.media.audio ?? null);
+      await media.senders.audio.replaceTrack(this.media.output('audio') ?? null);
     }
     await this.applyVideo();
   }
@@ -308,17 +312,17 @@ export class Publisher extends PublisherSurface {
   /** One after the other, each with what is wanted by then; a stream that is over needs none. */
   private applyVideo(): Promise<void> {
     return this.videoChanges.run(async () => {
-      const { binding, wantsVideo } = this;
+      const { binding, sendsVideo } = this;
       const sender = binding?.media.senders.video;
       if (!binding || !sender) return;
       try {
         // No track at all: not even black frames cost anything.
-        await sender.replaceTrack(wantsVideo ? (this.media.video ?? null) : null);
+        await sender.replaceTrack(this.videoToSend);
       } catch (error) {
         if (binding === this.binding) throw error;
       }
-      if (binding === this.binding && binding.stream.hasVideo !== wantsVideo) {
-        binding.update({ hasVideo: wantsVideo });
+      if (binding === this.binding && binding.stream.hasVideo !== sendsVideo) {
+        binding.update({ hasVideo: sendsVideo });
       }
     });
   }
@@ -327,7 +331,9 @@ export class Publisher extends PublisherSurface {
     // Handlers are registered after the constructor; nothing may happen before.
     await Promise.resolve();
     this.dispatch('accessDialogOpened', {});
+    if (this.properties.publishCaptions) exceptions.report(notBuilt('publishCaptions'));
     try {
+      await this.applyFirstFilters(this.properties);
       await this.media.acquire();
     } catch (error) {
       this.accessAllowed = false;
@@ -344,7 +350,7 @@ export class Publisher extends PublisherSurface {
     this.accessAllowed = true;
     if (this.media.audio) this.media.audio.enabled = this.wantsAudio;
     if (this.media.video) this.media.video.enabled = this.wantsVideo;
-    this.setVideoContentHint(this.contentHint);
+    void this.setVideoContentHint(this.contentHint);
     this.show();
     this.dispatch('accessAllowed', {});
     this.dispatch('mediaStreamAvailable', { mediaStream: this.media.stream });
@@ -389,17 +395,14 @@ export class Publisher extends PublisherSurface {
     this.binding?.update({ videoDimensions: newValue });
   }
 
-  private async constrain(constraints: MediaTrackConstraints): Promise<void> {
-    const { video } = this.media;
-    if (!video) throw otError('OT_INVALID_PARAMETER', 'The publisher has no video');
-    await video.applyConstraints({ ...video.getConstraints(), ...constraints });
+  private async collectStats(): Promise<PublisherStatsArr> {
+    return [{ stats: await this.quality.stats() }];
   }
 
-  private async collectStats(): Promise<{ stats: PublisherStats }[]> {
+  private async rows(): Promise<Rows> {
     const senders = this.senders();
     if (senders.length === 0) throw otError('OT_NOT_CONNECTED', 'The publisher is not published');
-    const reports = await Promise.all(senders.map((sender) => sender.getStats()));
-    return [{ stats: publisherStats(rowsOf(reports), Date.now()) }];
+    return rowsOf(await Promise.all(senders.map((sender) => sender.getStats())));
   }
 
   private senders(): MediaSender[] {
@@ -409,6 +412,7 @@ export class Publisher extends PublisherSurface {
   private end(): this {
     if (this.isDestroyed) return this;
     this.isDestroyed = true;
+    this.handlersChanged();
     this.binding?.unpublish('clientDisconnected');
     this.levels.stop();
     this.meter.close();

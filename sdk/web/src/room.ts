@@ -14,6 +14,7 @@ import { Publications } from './publications';
 import { Downlink, type DownlinkListener } from './rtc/downlink';
 import type { PeerSettings } from './rtc/peer-connection';
 import { PeerLinks } from './rtc/peer-links';
+import type { RemoteSender } from './rtc/track-stats';
 import { Uplink } from './rtc/uplink';
 import type { Reply, RequestMessage } from './signaling/channel';
 import { endReason } from './signaling/endings';
@@ -26,7 +27,8 @@ import type {
   Welcome,
 } from './signaling/messages';
 import type { Admission, RelayedEvent, RoomListener } from './room-listener';
-import { MAX_ENCRYPTED_SIGNAL_BYTES } from './rules';
+import { MAX_ENCRYPTED_SIGNAL_BYTES, SENDER_STATS_SIGNAL } from './rules';
+import { decodeSenderStats, senderStatsMessage } from './sender-stats';
 import type { Stream } from './stream';
 import type { Subscriber } from './subscriber';
 import { Subscriptions } from './subscriptions';
@@ -106,6 +108,7 @@ export class Room {
       directory: this.directory,
       sending: this.peers ?? this.uplink,
       update: (stream, change) => this.updateStream(stream, change),
+      sendStats: (streamId, sender) => this.sendSenderStats(streamId, sender),
     });
     this.watchdog =
       encryption &&
@@ -341,6 +344,10 @@ export class Room {
   ): void {
     const { isEncrypted } = this.trust;
     if (isEncrypted && from !== '') throw E2EE_ERRORS.clearSignal();
+    if (sender && type === SENDER_STATS_SIGNAL) {
+      this.onSenderStats(sender, data);
+      return;
+    }
     this.listener.onSignal({ type, data, from: isEncrypted ? null : sender, encrypted: false });
   }
 
@@ -351,7 +358,8 @@ export class Room {
     const decrypted = await this.encryption?.decryptSignal(from.connectionId, encrypted);
     if (decrypted && 'signalType' in decrypted) {
       const { signalType: type, data } = decrypted;
-      this.listener.onSignal({ type, data, from, encrypted: true });
+      if (type === SENDER_STATS_SIGNAL) this.onSenderStats(from, data);
+      else this.listener.onSignal({ type, data, from, encrypted: true });
     } else if (decrypted?.refused === 'addressee') {
       throw E2EE_ERRORS.strayedSignal();
     } else if (decrypted?.refused !== 'replay') {
@@ -360,6 +368,25 @@ export class Room {
         'A signal could not be decrypted with the present encryption secret',
       );
     }
+  }
+
+  /** Only the publisher itself is believed. */
+  private onSenderStats(from: Connection, data: string): void {
+    const reported = decodeSenderStats(data);
+    if (!reported) return;
+    for (const subscriber of this.subscribers.values()) {
+      const { streamId, connection } = subscriber.stream;
+      if (streamId === reported.streamId && connection === from)
+        subscriber.onSenderStats(reported.sender);
+    }
+  }
+
+  private sendSenderStats(streamId: string, sender: RemoteSender): void {
+    if (!this.trust.mayExchange) return;
+    senderStatsMessage({ streamId, sender }, this.encryption)
+      .then((message) => this.send(message))
+      // The next ones are on their way: the loss of these is no error.
+      .catch(() => undefined);
   }
 
   private onHint(connectionId: string, hint: number): void {

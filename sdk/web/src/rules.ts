@@ -5,6 +5,8 @@ import type { ClientMessage, ServerMessage } from './signaling/messages';
 export const SUBPROTOCOL = 'sealroute.v2.msgpack';
 /** The only end-to-end encryption format. */
 export const E2EE_FORMAT = 'e2ee/2';
+/** The type of signals in which publishers tell of their way to the server; no event. */
+export const SENDER_STATS_SIGNAL = 'sealroute-sender-stats';
 /** The server closes for a longer one. */
 export const MAX_REQUEST_BYTES = 262_144;
 /** Of a message of the server. */

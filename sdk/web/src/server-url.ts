@@ -16,6 +16,14 @@ export function setServerUrl(url: string): void {
   fromApplication = checked(url).href;
 }
 
+/** The folder of the SDK's filters. Throws OT_INVALID_PARAMETER when the server's URL is none. */
+export function filterUrl(): string {
+  const base = checked(fromApplication ?? fromScript ?? globalThis.location?.origin ?? '');
+  base.protocol = base.protocol.replace('ws', 'http');
+  const path = base.pathname.endsWith('/') ? base.pathname : `${base.pathname}/`;
+  return new URL(`${path}sdk/filters/`, base).href;
+}
+
 /** The signaling endpoint. Throws OT_INVALID_PARAMETER when the URL is none. */
 export function signalingUrl(fromSession?: string): string {
   const base = checked(

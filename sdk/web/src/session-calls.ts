@@ -10,7 +10,7 @@ import type { Target } from './ui/view';
 
 export type Connect = WithPromise<
   (token: string, callback?: (error?: OTError) => void) => Session,
-  (token: string) => Promise<void>
+  (token: string) => Promise<Session>
 >;
 
 export type PublishArguments = [

@@ -8,3 +8,8 @@ export interface SignalDetails {
   /** Encrypted by its sender; the server could not read or change it. */
   encrypted: boolean;
 }
+
+/** What the events of changed networks have beside the statistics. */
+export interface NetworkChange {
+  reason: 'networkConditionChanged';
+}

@@ -14,4 +14,10 @@ export interface SessionOptions {
   serverUrl?: string;
   /** dist/e2ee-worker.js, for pages whose CSP has no `worker-src blob:`. */
   e2eeWorkerUrl?: string;
+  /** Accepted for OpenTok.js: media goes to the server, over two peer connections. */
+  singlePeerConnection?: boolean;
+  /** Accepted for OpenTok.js: connections are resumed in any case. */
+  sessionMigration?: boolean;
+  /** Accepted for OpenTok.js: there is one server, and one address. */
+  ipWhitelist?: boolean;
 }

@@ -32,6 +32,7 @@ import {
   type SubscribeArguments,
   subscribeCall,
 } from './session-calls';
+import { CpuWatch } from './quality/cpu';
 import type { SessionOptions } from './session-options';
 import { E2EE_FORMAT } from './rules';
 import { signalFault } from './signal-rules';
@@ -43,6 +44,11 @@ import type { Stream } from './stream';
 import { Subscriber, type SubscriberProperties } from './subscriber';
 import type { Target } from './ui/view';
 import { VERSION } from './version';
+
+const NOTHING: Capabilities = {
+  ...{ publish: 0, subscribe: 0, signal: 0 },
+  ...{ forceUnpublish: 0, forceDisconnect: 0, forceMute: 0 },
+};
 
 /** One session as this client is in it; made by `OT.initSession`. */
 export class Session extends Emitter<SessionEvents> {
@@ -63,8 +69,11 @@ export class Session extends Emitter<SessionEvents> {
   declare readonly subscribe: Subscribe;
   /** This client's own connection while it is in the session. */
   connection: Connection | undefined;
-  /** What the token allows; 1 = allowed, as in OpenTok.js. */
-  capabilities: Capabilities | undefined;
+  /** What the token allows; 1 = allowed, as in OpenTok.js. Nothing outside of the session. */
+  capabilities: Capabilities = NOTHING;
+  private readonly cpu = new CpuWatch((cpuPerformanceState) =>
+    this.dispatch('cpuPerformanceChanged', { cpuPerformanceState }),
+  );
   private stay: Stay | undefined;
   private secret: KeptSecret | undefined;
   private readonly options: Omit<SessionOptions, 'encryptionSecret'>;
@@ -305,12 +314,22 @@ export class Session extends Emitter<SessionEvents> {
 
   private async publishNow(publisher: Publisher): Promise<Publisher> {
     const room = this.connectedRoom();
-    if (this.capabilities?.publish !== 1) {
+    if (this.capabilities.publish !== 1) {
       throw otError('OT_PERMISSION_DENIED', 'The token does not allow to publish');
     }
     if (!this.trust.mayExchange) throw E2EE_ERRORS.publishWithoutSecret();
-    await room.publish(publisher);
+    publisher.session ??= this;
+    try {
+      await room.publish(publisher);
+    } catch (error) {
+      if (publisher.session === this && !publisher.stream) publisher.session = undefined;
+      throw error;
+    }
     return publisher;
+  }
+
+  protected override handlersChanged(): void {
+    this.cpu.run(this.hasHandlers('cpuPerformanceChanged'));
   }
 
   private async subscribeNow(subscriber: Subscriber): Promise<Subscriber> {
@@ -361,7 +380,7 @@ export class Session extends Emitter<SessionEvents> {
     const done = (async (): Promise<void> => {
       this.connectedRoom();
       if (!message) throw otError('OT_INVALID_PARAMETER', 'The argument is missing');
-      if (this.capabilities?.[capability] !== 1) {
+      if (this.capabilities[capability] !== 1) {
         throw otError('OT_PERMISSION_DENIED', 'The token does not allow to moderate');
       }
       await this.send(message);
@@ -398,7 +417,7 @@ export class Session extends Emitter<SessionEvents> {
     for (const subscriber of subscribers) subscriber.end(reason, event.isDefaultPrevented());
     // A handler may have begun to connect again; nothing of that has come about yet.
     this.connection = undefined;
-    this.capabilities = undefined;
+    this.capabilities = NOTHING;
   }
 
   private get room(): Room | undefined {
@@ -417,7 +436,7 @@ export class Session extends Emitter<SessionEvents> {
           return this;
         },
         promise(token: string) {
-          return this.open(token);
+          return this.open(token).then(() => this);
         },
       },
       publish: {

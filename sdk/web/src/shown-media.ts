@@ -1,4 +1,6 @@
 /** What a Subscriber received, and which of it its element plays. */
+import { exceptions } from './exceptions';
+import { type MediaProcessorConnector, TrackProcessing } from './media/processing';
 import type { ReceivedTrack } from './rtc/downlink';
 import { play, type Playable } from './ui/playback';
 
@@ -12,11 +14,14 @@ const HAVE_CURRENT_DATA = 2;
 export type ExpectedVideo = 'frames' | 'stills' | 'nothing';
 
 export class ShownMedia {
-  /** All tracks. */
+  /** All tracks, or what their processors made of them. */
   readonly stream = new MediaStream();
   tracks: readonly ReceivedTrack[] = [];
   /** Those that the element plays. */
   private readonly shown = new MediaStream();
+  private readonly processing = { audio: new TrackProcessing(), video: new TrackProcessing() };
+  /** Received track → what the processor made of it. */
+  private readonly outputs = new Map<MediaStreamTrack, MediaStreamTrack>();
   private hasMedia = false;
   private expected: ExpectedVideo = 'frames';
 
@@ -33,14 +38,58 @@ export class ShownMedia {
     const isFirst = !this.hasMedia && tracks.length > 0;
     this.hasMedia ||= tracks.length > 0;
     this.tracks = tracks;
-    const wanted = tracks.map(({ receiver }) => receiver.track);
+    for (const track of [...this.outputs.keys()]) {
+      if (!tracks.some(({ receiver }) => receiver.track === track)) this.outputs.delete(track);
+    }
+    for (const { kind, receiver } of tracks) this.pass(kind, receiver.track);
+    this.collect();
+    this.fill(expected);
+    void play(this.playable);
+    return isFirst;
+  }
+
+  /** Shows, or plays, what the connector makes of the track from now on. */
+  async process(kind: 'audio' | 'video', connector: MediaProcessorConnector | null): Promise<void> {
+    const track = this.track(kind)?.receiver.track;
+    const output = await this.processing[kind].set(connector, track);
+    if (!track || !output) return;
+    this.outputs.delete(track);
+    if (output !== track) this.outputs.set(track, output);
+    this.collect();
+    this.fill(this.expected);
+  }
+
+  /** The end: processors are not needed any more. */
+  close(): void {
+    for (const processing of Object.values(this.processing)) {
+      processing.set(null, undefined).catch(() => undefined);
+    }
+  }
+
+  /** A new track goes through the processor that there is; until it came out nothing is shown. */
+  private pass(kind: 'audio' | 'video', track: MediaStreamTrack): void {
+    if (!this.processing[kind].isActive || this.outputs.has(track)) return;
+    this.processing[kind].through(track).then(
+      (output) => {
+        if (this.track(kind)?.receiver.track !== track) return;
+        this.outputs.set(track, output);
+        this.collect();
+        this.fill(this.expected);
+      },
+      (error: unknown) => exceptions.report(error),
+    );
+  }
+
+  private collect(): void {
+    const wanted = this.tracks.flatMap(({ kind, receiver: { track } }) => {
+      const output = this.outputs.get(track);
+      if (output) return output;
+      return this.processing[kind].isActive ? [] : track;
+    });
     for (const track of this.stream.getTracks()) {
       if (!wanted.includes(track)) this.stream.removeTrack(track);
     }
     for (const track of wanted) this.stream.addTrack(track);
-    this.fill(expected);
-    void play(this.playable);
-    return isFirst;
   }
 
   /**

@@ -1,16 +1,26 @@
 import type { Connection } from './connection';
 import type { StreamInfo, StreamPropertyChanged } from './signaling/messages';
 
+/** Pixels. */
 export interface Size {
+  /** Pixels from left to right. */
   width: number;
+  /** Pixels from top to bottom. */
   height: number;
 }
 
-export interface PropertyChange {
-  readonly changedProperty: 'hasAudio' | 'hasVideo' | 'videoDimensions';
-  readonly oldValue: boolean | Size;
-  readonly newValue: boolean | Size;
-}
+/** A changed property of a stream, with its values. */
+export type PropertyChange =
+  | {
+      readonly changedProperty: 'hasAudio' | 'hasVideo' | 'hasCaptions';
+      readonly oldValue: boolean;
+      readonly newValue: boolean;
+    }
+  | {
+      readonly changedProperty: 'videoDimensions';
+      readonly oldValue: Size;
+      readonly newValue: Size;
+    };
 
 /** What one publisher sends, as everybody in the session knows it. */
 export class Stream {
@@ -24,8 +34,8 @@ export class Stream {
   readonly name: string;
   /** First letters of the name's words. */
   readonly initials: string;
-  /** Frames per second of the publisher's capture, if known. */
-  readonly frameRate: number | undefined;
+  /** Frames per second of the publisher's capture; 0: not known. */
+  readonly frameRate: number;
   /** What the video shows; `undefined` without video. */
   readonly videoType: 'camera' | 'screen' | 'custom' | undefined;
   /** Always false: captions are not built. */
@@ -46,7 +56,7 @@ export class Stream {
     this.creationTime = info.creationTime;
     this.name = info.name ?? '';
     this.initials = initialsOf(this.name);
-    this.frameRate = info.frameRate ?? undefined;
+    this.frameRate = info.frameRate ?? 0;
     this.videoType = info.videoType ?? undefined;
     this.hasAudio = info.hasAudio ?? false;
     this.hasVideo = info.hasVideo ?? false;

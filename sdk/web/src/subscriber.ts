@@ -10,16 +10,34 @@ import { addOutput, removeOutput } from './media/devices';
 import { LevelPoll } from './media/level';
 import { definePromised, type WithPromise } from './promise-variant';
 import type { ReceivedTrack } from './rtc/downlink';
-import { rowsOf, subscriberStats, type SubscriberStats } from './rtc/stats';
+import { type MediaProcessorConnector, requireConnector } from './media/processing';
+import { type Rows, rowsOf } from './rtc/stats';
+import type { SubscriberStats } from './rtc/stats-shapes';
+import type { RemoteSender } from './rtc/track-stats';
 import { ShownMedia, type ExpectedVideo } from './shown-media';
 import type { Size, Stream } from './stream';
 import { forgetPlayable, isBlocked, type Playable } from './ui/playback';
-import { type Target, View, type WidgetProperties } from './ui/view';
+import { SubscriberQuality, WATCHED_OF_SUBSCRIBER } from './subscriber-quality';
+import { type Target, View, type WidgetProperties, type WidgetStyle } from './ui/view';
 import { Widget } from './ui/widget';
-import { defineNotBuilt, type Rejecting, type Throwing } from './unsupported';
+import { defineNotBuilt, notBuilt, type Rejecting, type Throwing } from './unsupported';
+
+/** Parts of a Subscriber's element that can be switched. */
+export interface SubscriberStyle extends WidgetStyle {
+  /** Kept, and has no effect: `audioBlocked` says what the element does not show. */
+  audioBlockedDisplayMode: 'auto' | 'on' | 'off';
+}
 
 /** Options of `Session.subscribe`. */
 export interface SubscriberProperties extends WidgetProperties {
+  /** As for `setStyle`. */
+  style?: Partial<SubscriberStyle>;
+  /** Accepted for OpenTok.js: an own stream comes from the server in any case. */
+  testNetwork?: boolean;
+  /** Not built: true causes the `exception` event `OT_NOT_SUPPORTED`. */
+  subscribeToCaptions?: boolean;
+  /** Not built, and without effect while `subscribeToCaptions` is not. */
+  captionsTranslationLanguage?: CaptionsLanguageCode;
   /** 0..100 */
   audioVolume?: number;
   /** Frames per second to receive at most; without it the server chooses. */
@@ -51,10 +69,16 @@ export interface SubscriberBinding {
   unsubscribe(): void;
 }
 
-type Switch = WithPromise<(isWanted: boolean) => Subscriber, (isWanted: boolean) => Promise<void>>;
+type Switch = WithPromise<
+  (isWanted: boolean) => Subscriber,
+  (isWanted: boolean, reason?: string) => Promise<void>
+>;
+
+/** A language and a region, as in `en-US`; captions are not built. */
+export type CaptionsLanguageCode = `${string}-${string}`;
 
 /** A stream that this client receives, and its element on the page. */
-export class Subscriber extends Widget<SubscriberEvents> {
+export class Subscriber extends Widget<SubscriberEvents, SubscriberStyle> {
   /** Volume of the element, 0 to 100. */
   declare readonly setAudioVolume: WithPromise<
     (volume: number) => this,
@@ -72,10 +96,6 @@ export class Subscriber extends Widget<SubscriberEvents> {
   declare subscribeToCaptions: Rejecting;
   /** Not built: it rejects with `OT_NOT_SUPPORTED`; see docs/opentok-differences.md. */
   declare setCaptionsTranslationLanguage: Rejecting;
-  /** Not built: it rejects with `OT_NOT_SUPPORTED`; see docs/opentok-differences.md. */
-  declare setAudioMediaProcessorConnector: Rejecting;
-  /** Not built: it rejects with `OT_NOT_SUPPORTED`; see docs/opentok-differences.md. */
-  declare setVideoMediaProcessorConnector: Rejecting;
   /** Id of the element on the page; no id of the server. */
   readonly id = elementId('subscriber');
   protected readonly view: View;
@@ -85,6 +105,7 @@ export class Subscriber extends Widget<SubscriberEvents> {
     this.dispatch('encryptionStateChanged', change);
   });
   private readonly levels: LevelPoll;
+  private readonly quality: SubscriberQuality;
   private readonly playable: Playable;
   private readonly media: ShownMedia;
   private binding: SubscriberBinding | undefined;
@@ -113,6 +134,7 @@ export class Subscriber extends Widget<SubscriberEvents> {
       () => this.readLevel(),
       (audioLevel) => this.dispatch('audioLevelUpdated', { audioLevel }),
     );
+    this.quality = this.newQuality();
     this.view = new View(target, {
       role: 'subscriber',
       id: this.id,
@@ -131,6 +153,8 @@ export class Subscriber extends Widget<SubscriberEvents> {
     };
     this.media = new ShownMedia(this.playable);
     addOutput(this.view.video);
+    this.applyStyle();
+    if (properties.subscribeToCaptions) exceptions.report(notBuilt('subscribeToCaptions'));
   }
 
   /** "encrypted" once a frame of the stream was decrypted, and not before. */
@@ -164,7 +188,7 @@ export class Subscriber extends Widget<SubscriberEvents> {
   getStats(
     callback?: (error?: OTError, stats?: SubscriberStats) => void,
   ): Promise<SubscriberStats> {
-    const stats = this.collectStats();
+    const stats = this.quality.stats();
     withCallback(stats, callback);
     return stats;
   }
@@ -173,10 +197,26 @@ export class Subscriber extends Widget<SubscriberEvents> {
    * The browser's own statistics of the video, or of the audio without video. Rejects with
    * `OT_NOT_CONNECTED` before there is media.
    */
-  async getRtcStatsReport(): Promise<RTCStatsReport> {
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- the browser's rows have no common type
+  async getRtcStatsReport(): Promise<Map<string, any>> {
     const receiver = (this.media.track('video') ?? this.media.track('audio'))?.receiver;
     if (!receiver) throw otError('OT_NOT_CONNECTED', 'The subscriber is not connected');
-    return receiver.getStats();
+    return new Map(await receiver.getStats());
+  }
+
+  /**
+   * Shows what the application makes of the video, after its decryption; `null` ends that. Rejects
+   * with `OT_INVALID_PARAMETER` when the connector gives no track; what was shown goes on then.
+   */
+  async setVideoMediaProcessorConnector(connector: MediaProcessorConnector | null): Promise<void> {
+    requireConnector(connector);
+    await this.media.process('video', connector);
+  }
+
+  /** The same for the audio. */
+  async setAudioMediaProcessorConnector(connector: MediaProcessorConnector | null): Promise<void> {
+    requireConnector(connector);
+    await this.media.process('audio', connector);
   }
 
   /** Always false: captions are not built. */
@@ -264,6 +304,11 @@ export class Subscriber extends Widget<SubscriberEvents> {
     }
   }
 
+  /** @internal The publisher reports its way to the server. */
+  onSenderStats(remote: RemoteSender): void {
+    this.quality.onSenderStats(remote);
+  }
+
   /** @internal What the worker sees on one of the tracks. */
   onHealth(track: string, results: TrackResults, now: number): void {
     this.act(this.health.onTrack(track, results, now));
@@ -281,6 +326,8 @@ export class Subscriber extends Widget<SubscriberEvents> {
     if (this.isDestroyed) return;
     this.isDestroyed = true;
     this.levels.stop();
+    this.quality.run(false);
+    this.media.close();
     forgetPlayable(this.playable);
     removeOutput(this.view.video);
     if (!keepsElement) this.view.remove();
@@ -291,6 +338,21 @@ export class Subscriber extends Widget<SubscriberEvents> {
 
   protected override handlersChanged(): void {
     this.levels.run(this.hasHandlers('audioLevelUpdated') && !this.isDestroyed);
+    const isWatched = WATCHED_OF_SUBSCRIBER.some((name) => this.hasHandlers(name));
+    this.quality.run(isWatched && !this.isDestroyed);
+  }
+
+  private newQuality(): SubscriberQuality {
+    // eslint-disable-next-line @typescript-eslint/no-this-alias -- for the getter
+    const subscriber = this;
+    return new SubscriberQuality({
+      rows: () => this.rows(),
+      get streamState() {
+        return subscriber.streamState;
+      },
+      isScreen: this.stream.videoType === 'screen',
+      dispatch: (name, details) => this.dispatch(name, details),
+    });
   }
 
   private get expectedVideo(): ExpectedVideo {
@@ -350,12 +412,11 @@ export class Subscriber extends Widget<SubscriberEvents> {
     this.dispatch('videoDimensionsChanged', { oldValue, newValue: this.size });
   }
 
-  private async collectStats(): Promise<SubscriberStats> {
+  private async rows(): Promise<Rows> {
     if (this.media.tracks.length === 0) {
       throw otError('OT_NOT_CONNECTED', 'The subscriber is not connected');
     }
-    const reports = await Promise.all(this.media.tracks.map(({ receiver }) => receiver.getStats()));
-    return subscriberStats(rowsOf(reports), Date.now());
+    return rowsOf(await Promise.all(this.media.tracks.map(({ receiver }) => receiver.getStats())));
   }
 
   static {
@@ -377,10 +438,7 @@ export class Subscriber extends Widget<SubscriberEvents> {
     });
     defineNotBuilt(this.prototype, {
       throwing: ['getCaptionsTranslationLanguage'],
-      rejecting: [
-        ...['subscribeToCaptions', 'setCaptionsTranslationLanguage'],
-        ...['setAudioMediaProcessorConnector', 'setVideoMediaProcessorConnector'],
-      ],
+      rejecting: ['subscribeToCaptions', 'setCaptionsTranslationLanguage'],
     });
   }
 }

@@ -23,8 +23,8 @@ class Listener:
         one.on(events.SignalReceived, lambda event: self.seen.append(event.data))
         one.on(events.ErrorOccurred, lambda event: self.errors.append(event.error.code))
 
-    def encrypted(self, to: str = "", data: str = "hello") -> bytes:
-        made = self._encryptor.encrypt(self._secret, SignalContent(to, "chat", data))
+    def encrypted(self, to: str = "", data: str = "hello", type_: str = "chat") -> bytes:
+        made = self._encryptor.encrypt(self._secret, SignalContent(to, type_, data))
         assert made is not None
         return made
 
@@ -96,3 +96,11 @@ async def test_a_server_that_pushes_errors_in_a_loop_is_reported_now_and_then(li
     for number in range(1_000):
         listener.one._messages.handle({"t": "error", "code": "internal", "message": f"no {number}"})
     assert 1 <= len(listener.errors) <= 20
+
+
+async def test_sender_statistics_are_no_signal_of_the_application(listener) -> None:
+    listener.take(
+        **{"from": virtual.PEER},
+        encrypted=listener.encrypted(data="{}", type_="sealroute-sender-stats"),
+    )
+    assert (listener.seen, listener.errors, listener.dropped) == ([], [], {})

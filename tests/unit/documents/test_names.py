@@ -48,12 +48,8 @@ OF_OTHERS = {
     "Linux": "finish_task_switch _raw_spin_unlock_irqrestore __udp_enqueue_schedule_skb kfree"
     " io_uring __udp4_lib_lookup ___slab_alloc skb_set_owner_w SCHED_RR",
     "libraries": "aes_gcm_encrypt_avx512 OO",
-    "policies of pages": "wasm",
     "Compose": "healthcheck",
-    "OpenTok.js, and not built here": "Filter MediaProcessorConnector CaptionsTranslationLanguage"
-    " captionReceived audioFallback videoQualityChanged qualityScoreChanged networkConditionChanged"
-    " cpuPerformanceChanged publishSenderStats senderStats testNetwork sessionMigration ipWhitelist"
-    " disableAudioInputDeviceManagement singlePeerConnection ExceptionCodes",
+    "OpenTok.js, and not built here": "CaptionsTranslationLanguage",
     "RFC 9605": "AES_256_CTR_HMAC_SHA512_80",
     "bytes": "F0 FF",
     "patterns of names": "handle_x poll_x on_x _bps _ms OT_publisher_1",

@@ -12,7 +12,7 @@ from sealroute_client.errors import (
     SealrouteError,
     UnexpectedServerResponse,
 )
-from sealroute_client.rules import MAX_ENCRYPTED_SIGNAL_BYTES
+from sealroute_client.rules import MAX_ENCRYPTED_SIGNAL_BYTES, SENDER_STATS_SIGNAL
 
 if TYPE_CHECKING:
     from sealroute_client.session import Session
@@ -61,6 +61,8 @@ class ReceivedSignals:
             if content in FAULTS:
                 self._session.complain(FAULTS[content])
             return
+        if sender is not None and content.type == SENDER_STATS_SIGNAL:
+            return  # From SDK to SDK; this one has no use for it.
         self._session.emit(
             events.SignalReceived(
                 connection_id=sender,

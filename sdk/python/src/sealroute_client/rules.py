@@ -6,6 +6,8 @@ SUBPROTOCOL: Final = "sealroute.v2.msgpack"
 """The WebSocket subprotocol of this client."""
 E2EE_FORMAT: Final = "e2ee/2"
 """The only end-to-end encryption format."""
+SENDER_STATS_SIGNAL: Final = "sealroute-sender-stats"
+"""The type of signals in which publishers tell of their way to the server; no event."""
 MAX_REQUEST_BYTES: Final = 262_144
 """The server closes for a longer one."""
 MAX_MESSAGE_BYTES: Final = 1_048_576

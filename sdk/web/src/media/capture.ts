@@ -33,7 +33,23 @@ export interface CaptureProperties {
   /** Sends two audio channels; the default is false. */
   enableStereo?: boolean;
   /** Instead of all other members: handed to `getUserMedia` as they are. */
-  constraints?: MediaStreamConstraints;
+  constraints?: MediaStreamConstraints | LegacyMediaStreamConstraints;
+}
+
+/** Constraints as Chromium once took them; browsers of today refuse or ignore them. */
+export interface LegacyMediaTrackConstraints {
+  /** What the device has to do. */
+  mandatory?: Record<string, string | number | boolean>;
+  /** What it should do. */
+  optional?: Record<string, string | number | boolean>[];
+}
+
+/** As `MediaStreamConstraints`, also with constraints of the old form. */
+export interface LegacyMediaStreamConstraints {
+  /** Of the microphone. */
+  audio?: boolean | MediaTrackConstraints | LegacyMediaTrackConstraints;
+  /** Of the camera. */
+  video?: boolean | MediaTrackConstraints | LegacyMediaTrackConstraints;
 }
 
 interface CapturedTracks {
@@ -121,7 +137,7 @@ function screenAudio(properties: CaptureProperties): boolean | MediaTrackConstra
 
 /** Pure. `true` in a section means any device. */
 export function constraintsFor(properties: CaptureProperties): MediaStreamConstraints {
-  if (properties.constraints) return { ...properties.constraints };
+  if (properties.constraints) return { ...(properties.constraints as MediaStreamConstraints) };
   return {
     audio: wantsSource(properties.audioSource) && audioConstraints(properties),
     video:

@@ -2,25 +2,36 @@
 import { otError } from '../errors';
 import { capture, type CaptureProperties, isScreen } from './capture';
 import { inputDevices } from './devices';
+import { type MediaProcessorConnector, TrackProcessing } from './processing';
 
 type Kind = 'audio' | 'video';
 
 export class LocalMedia {
+  /** What is sent and shown: the captured tracks, or what their processors made of them. */
   readonly stream = new MediaStream();
   /** Tracks that the application made are the application's to stop. */
   private readonly owned = new WeakSet<MediaStreamTrack>();
+  private readonly captured: Partial<Record<Kind, MediaStreamTrack>> = {};
+  private readonly processing = { audio: new TrackProcessing(), video: new TrackProcessing() };
 
   constructor(
     private readonly properties: CaptureProperties,
     private readonly onEnded: (track: MediaStreamTrack) => void,
   ) {}
 
+  /** As captured. */
   get audio(): MediaStreamTrack | undefined {
-    return this.stream.getAudioTracks()[0];
+    return this.captured.audio;
   }
 
+  /** As captured. */
   get video(): MediaStreamTrack | undefined {
-    return this.stream.getVideoTracks()[0];
+    return this.captured.video;
+  }
+
+  /** What is sent. */
+  output(kind: Kind): MediaStreamTrack | undefined {
+    return this.stream.getTracks().find((track) => track.kind === kind);
   }
 
   get isScreen(): boolean {
@@ -30,22 +41,41 @@ export class LocalMedia {
   async acquire(): Promise<void> {
     const { audioSource, videoSource } = this.properties;
     const { audio, video } = await capture(this.properties);
-    if (audio) this.adopt(audio, audio !== audioSource);
-    if (video) this.adopt(video, video !== videoSource);
+    if (audio) this.adopt('audio', audio, audio !== audioSource);
+    if (video) this.adopt('video', video, video !== videoSource);
+    try {
+      if (audio) this.send('audio', await this.processing.audio.through(audio));
+      if (video) this.send('video', await this.processing.video.through(video));
+    } catch (error) {
+      this.stop();
+      throw error;
+    }
   }
 
-  /** Captures another source and puts its track in place of the old one. */
+  /** Captures another source and puts its track in place of the old one; returns what is sent. */
   async replace(kind: Kind, source: string | MediaStreamTrack): Promise<MediaStreamTrack> {
     const isTrack = source instanceof MediaStreamTrack;
     if (isTrack && source.kind !== kind) {
       throw otError('OT_INVALID_PARAMETER', `The track must be of kind ${kind}`);
     }
     const track = isTrack ? source : await this.captureOne(kind, source);
-    const old = kind === 'audio' ? this.audio : this.video;
+    const old = this.captured[kind];
     track.enabled = old?.enabled ?? true;
-    this.adopt(track, !isTrack);
-    if (old && old !== track) this.drop(old);
-    return track;
+    const output = await this.processing[kind].through(track);
+    this.adopt(kind, track, !isTrack);
+    this.send(kind, output);
+    if (old && old !== track) this.release(old);
+    return output;
+  }
+
+  /** What the track runs through from now on, and what is sent then; before the capture: later. */
+  async process(
+    kind: Kind,
+    connector: MediaProcessorConnector | null,
+  ): Promise<MediaStreamTrack | undefined> {
+    const output = await this.processing[kind].set(connector, this.captured[kind]);
+    if (output) this.send(kind, output);
+    return output;
   }
 
   /** The camera after the present one. */
@@ -59,7 +89,13 @@ export class LocalMedia {
   }
 
   stop(): void {
-    for (const track of this.stream.getTracks()) this.drop(track);
+    for (const kind of ['audio', 'video'] as const) {
+      const track = this.captured[kind];
+      this.send(kind, undefined);
+      delete this.captured[kind];
+      if (track) this.release(track);
+      this.processing[kind].set(null, undefined).catch(() => undefined);
+    }
   }
 
   private async captureOne(kind: Kind, deviceId: string): Promise<MediaStreamTrack> {
@@ -75,16 +111,22 @@ export class LocalMedia {
     return track;
   }
 
-  private adopt(track: MediaStreamTrack, isOwned: boolean): void {
+  private adopt(kind: Kind, track: MediaStreamTrack, isOwned: boolean): void {
     if (isOwned) this.owned.add(track);
-    this.stream.addTrack(track);
+    this.captured[kind] = track;
     track.addEventListener('ended', () => {
-      if (this.stream.getTracks().includes(track)) this.onEnded(track);
+      if (this.captured[kind] === track) this.onEnded(track);
     });
   }
 
-  private drop(track: MediaStreamTrack): void {
-    this.stream.removeTrack(track);
+  private send(kind: Kind, track: MediaStreamTrack | undefined): void {
+    const before = this.output(kind);
+    if (before === track) return;
+    if (before) this.stream.removeTrack(before);
+    if (track) this.stream.addTrack(track);
+  }
+
+  private release(track: MediaStreamTrack): void {
     if (this.owned.has(track)) track.stop();
   }
 }

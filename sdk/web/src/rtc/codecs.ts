@@ -1,6 +1,7 @@
 /** Which codecs are negotiated, and in which order. */
 
 type Kind = 'audio' | 'video';
+/** What `preferredVideoCodecs` names. */
 export type VideoCodecName = 'vp8' | 'vp9' | 'h264' | 'av1';
 
 interface Codec {

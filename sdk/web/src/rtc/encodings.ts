@@ -15,7 +15,7 @@ interface EncodingOptions {
 }
 
 /** With what the DOM types do not have yet (W3C "Scalable Video Coding (SVC) for WebRTC"). */
-interface VideoEncoding extends RTCRtpEncodingParameters {
+export interface VideoEncoding extends RTCRtpEncodingParameters {
   scalabilityMode?: string;
 }
 
@@ -100,7 +100,11 @@ function layerScales({ size, isScreen, scaling }: EncodingOptions): number[] {
   return [4, 2, 1].filter((scale) => scale === 1 || shorter / scale >= MIN_LAYER_HEIGHT);
 }
 
-function defaultBitrate({ size, isScreen }: EncodingOptions): number {
+/** bit/s for a video of this size without another word. */
+export function defaultBitrate({
+  size,
+  isScreen,
+}: Pick<EncodingOptions, 'size' | 'isScreen'>): number {
   if (isScreen) return SCREEN_BPS;
   const share = (size.width * size.height) / REFERENCE_PIXELS;
   return Math.max(MIN_VIDEO_BPS, Math.round(REFERENCE_BPS * share ** 0.75));

@@ -6,6 +6,20 @@ export type InsertMode = 'replace' | 'after' | 'before' | 'append';
 export type FitMode = 'cover' | 'contain';
 export type Target = HTMLElement | string | null | undefined;
 
+/** Parts of the element that can be switched. */
+export interface WidgetStyle {
+  /** Kept, and has no effect: the element shows no level. */
+  audioLevelDisplayMode: 'auto' | 'on' | 'off';
+  /** URL of an image behind the video. */
+  backgroundImageURI: string;
+  /** The mute button; `off` hides it. */
+  buttonDisplayMode: 'auto' | 'on' | 'off';
+  /** The name; `off` hides it. */
+  nameDisplayMode: 'auto' | 'on' | 'off';
+  /** Kept, and has no effect: nothing is shown in the place of a disabled video. */
+  videoDisabledDisplayMode: 'auto' | 'on' | 'off';
+}
+
 /** How a Publisher or Subscriber looks on the page. */
 export interface WidgetProperties {
   /**
@@ -24,7 +38,7 @@ export interface WidgetProperties {
   /** CSS height, pixels as a number; the default is 198. */
   height?: string | number;
   /** As for `setStyle`. */
-  style?: Record<string, unknown>;
+  style?: Partial<WidgetStyle> & Record<string, unknown>;
 }
 
 interface ViewOptions {

@@ -27,6 +27,7 @@ test('a publisher fails while the server says that it drops its frames', async (
       forget: () => Promise.resolve(),
     },
     update: () => undefined,
+    sendStats: () => undefined,
   });
   const publisher = new Publisher(undefined, { audioSource: newTrack('audio'), videoSource: null });
   const states: string[] = [];

@@ -232,10 +232,12 @@ impl BandwidthEstimator {
         self.last_change = Some(now);
     }
 
+    /// Before the first sign of congestion more may be sent than the estimate, which is only what was
+    /// shown to pass: what the path carries then may be more, too. Later signs never raise it.
     fn reduce(&mut self, now: Instant, to: DataRate, cause: Cause) {
+        let is_first = !std::mem::replace(&mut self.limited, true);
         self.last_reduction = Some(now);
-        self.limited = true;
-        if to < self.estimate {
+        if is_first || to < self.estimate {
             self.set(to, cause);
         }
     }
@@ -324,5 +326,83 @@ impl BandwidthEstimator {
 
     fn micros(&self, now: Instant) -> i64 {
         now.saturating_duration_since(self.epoch).as_micros() as i64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BandwidthEstimator, Cause, DataRate, PacketStatus, SentPackets};
+    use std::time::{Duration, Instant};
+
+    const START: DataRate = DataRate::from_kbps(800.0);
+    const PACKET_BYTES: usize = 1_200;
+    const FEEDBACK_PACKETS: usize = 20;
+
+    fn new(now: Instant) -> BandwidthEstimator {
+        BandwidthEstimator::new(now, START, DataRate::from_kbps(100_000.0))
+    }
+
+    /// Sends steadily over a path that carries less, until its queue is noticed.
+    fn filled(sent_kbps: f64, carried_kbps: f64) -> BandwidthEstimator {
+        let start = Instant::now();
+        let mut estimator = new(start);
+        let mut packets = SentPackets::default();
+        let interval = |kbps: f64| Duration::from_secs_f64(PACKET_BYTES as f64 * 8e-3 / kbps);
+        let (mut now, mut arrival) = (start, start);
+        let mut statuses = Vec::new();
+        for _ in 0..1_000 {
+            now += interval(sent_kbps);
+            arrival = (arrival + interval(carried_kbps)).max(now);
+            estimator.handle_sent(now, PACKET_BYTES);
+            statuses.push(PacketStatus {
+                sequence: packets.send(now, PACKET_BYTES, 0),
+                arrival_us: Some((arrival - start).as_micros() as i64),
+            });
+            if statuses.len() == FEEDBACK_PACKETS {
+                let at = arrival + Duration::from_millis(20);
+                estimator.handle_feedback(at, statuses.drain(..), &mut packets, |_, _| ());
+                if estimator.is_limited() {
+                    break;
+                }
+            }
+        }
+        estimator
+    }
+
+    #[test]
+    fn a_path_that_carried_more_than_the_estimate_is_taken_at_what_it_carried() {
+        let estimator = filled(3_000.0, 2_000.0);
+        assert!(estimator.is_limited());
+        assert_eq!(estimator.cause(), Cause::Delay);
+        let bps = estimator.estimate().bps();
+        assert!((1.5e6..1.9e6).contains(&bps), "{bps}");
+    }
+
+    #[test]
+    fn a_path_that_carries_less_than_the_estimate_is_taken_at_that() {
+        let estimator = filled(700.0, 500.0);
+        assert_eq!(estimator.cause(), Cause::Delay);
+        let bps = estimator.estimate().bps();
+        assert!((375e3..500e3).contains(&bps), "{bps}");
+    }
+
+    #[test]
+    fn later_signs_of_congestion_never_raise_the_estimate() {
+        let now = Instant::now();
+        let mut estimator = new(now);
+        let (less, more) = (DataRate::from_kbps(500.0), DataRate::from_kbps(700.0));
+        estimator.reduce(now, less, Cause::Delay);
+        estimator.reduce(now, more, Cause::Loss);
+        assert_eq!(estimator.estimate(), less);
+        assert_eq!(estimator.cause(), Cause::Delay);
+    }
+
+    #[test]
+    fn a_probe_that_finds_just_the_start_value_has_found_the_limit() {
+        let now = Instant::now();
+        let mut estimator = new(now);
+        estimator.handle_probe(now, START);
+        assert!(estimator.is_limited());
+        assert_eq!(estimator.cause(), Cause::Probe);
     }
 }

@@ -1,5 +1,7 @@
 """What tests of several folders share."""
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -9,7 +11,8 @@ from tests import postgres
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.load_profile("any machine")
+settings.register_profile("every change", settings.get_profile("any machine"), max_examples=30)
+settings.load_profile("every change" if os.environ.get("SEALROUTE_WITHOUT_LONG") else "any machine")
 
 
 @pytest.fixture(scope="session")

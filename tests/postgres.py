@@ -58,14 +58,20 @@ def running() -> Iterator[Path]:
             subprocess.run([*control, "-m", "immediate", "stop"], check=True, cwd=folder, **account)
 
 
-def fresh_database(socket_folder: Path) -> str:
-    """The address of an empty database."""
+def fresh_database(socket_folder: Path, *, like: str | None = None) -> str:
+    """The address of a database that is empty, or a copy of another one that nobody uses."""
     name = f"test_{uuid4().hex}"
+    template = "" if like is None else f' TEMPLATE "{like}"'
     at = f"{USER}@/{{}}?host={socket_folder}"
     server = sa.create_engine(
         f"postgresql+psycopg://{at.format('postgres')}", isolation_level="AUTOCOMMIT"
     )
     with server.connect() as connection:
-        connection.execute(sa.text(f'CREATE DATABASE "{name}"'))
+        connection.execute(sa.text(f'CREATE DATABASE "{name}"{template}'))
     server.dispose()
     return f"postgresql://{at.format(name)}"
+
+
+def name_of(address: str) -> str:
+    """The database of an address that `fresh_database` gave."""
+    return str(sa.make_url(address.partition("?")[0]).database)

@@ -44,8 +44,8 @@ from signaling.sessions.explain import (
     TrackReport,
 )
 from signaling.storage.base import Store
-from signaling.storage.sqlite import open_sqlite
 from signaling.web_app import Surface, WebApp
+from tests.migrated import open_migrated
 
 
 @dataclass
@@ -195,7 +195,7 @@ async def open_rest_server(
 ):
     """A server with one project; keyword arguments are the project's. `archives_of`: its archives,
     if it can record; `broadcasts_of` the same."""
-    store = await open_sqlite(data_dir)
+    store = await open_migrated(data_dir)
     options = {"now_ms": 1_700_000_000_000, "e2ee_enabled": True, **project}
     owner = new_project(random_bytes=os.urandom(44), **options)
     await store.add_project(owner)

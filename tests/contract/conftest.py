@@ -8,21 +8,29 @@ import pytest
 from config.secret import Secret
 from signaling.storage.base import Store
 from signaling.storage.postgres import open_postgres
-from signaling.storage.sqlite import open_sqlite
 from signaling.storage.wrapping import wrapper_of
 from tests import postgres
+from tests.migrated import open_migrated
+
+_migrated: dict[Path, str] = {}
+"""By server: the database that the migrations ran in, for others to be made like it."""
 
 
 async def open_fresh_postgres(folder: Path) -> Store:
     key = Secret(urlsafe_b64encode(bytes(32)).decode())
-    address = Secret(postgres.fresh_database(folder))
-    return await open_postgres(address, wrapper_of(key, folder))
+    wrapper = wrapper_of(key, folder)
+    if folder not in _migrated:
+        address = postgres.fresh_database(folder)
+        await (await open_postgres(Secret(address), wrapper)).close()
+        _migrated[folder] = postgres.name_of(address)
+    address = postgres.fresh_database(folder, like=_migrated[folder])
+    return await open_postgres(Secret(address), wrapper)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 async def store(request, tmp_path):
     if request.param == "sqlite":
-        opened = await open_sqlite(tmp_path / "data")
+        opened = await open_migrated(tmp_path / "data")
     else:
         opened = await open_fresh_postgres(request.getfixturevalue("postgres_server"))
     yield opened

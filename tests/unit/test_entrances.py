@@ -228,7 +228,9 @@ def _check(reader: Reader, data: bytes, at_all: int = MEMORY_AT_ALL) -> None:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("most", [1_000, 16_384, MAX_REST_BYTES])
+@pytest.mark.parametrize(
+    "most", [1_000, pytest.param(16_384, marks=pytest.mark.long), MAX_REST_BYTES]
+)
 @pytest.mark.parametrize("number", range(len(REST_READERS)))
 def test_bodies_of_rest_keep_to_their_cost(number: int, most: int) -> None:
     reader, _ = REST_READERS[number]

@@ -18,8 +18,8 @@ from signaling.http.client_networks import (
     networks_of,
 )
 from signaling.rest.rooms import Rooms
-from signaling.storage.sqlite import open_sqlite
 from tests.fakes.clock import FakeClock
+from tests.migrated import open_migrated
 from tests.rest_server import open_rest_server
 
 NOW_S = 1_800_000_000.0
@@ -27,7 +27,7 @@ NOW_S = 1_800_000_000.0
 
 @pytest.fixture
 async def store(tmp_path):
-    opened = await open_sqlite(tmp_path, busy_timeout_ms=1_000)
+    opened = await open_migrated(tmp_path, busy_timeout_ms=1_000)
     yield opened
     await opened.close()
 

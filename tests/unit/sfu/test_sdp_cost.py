@@ -149,7 +149,15 @@ def test_every_attribute_that_is_read_has_its_largest_description():
 
 
 @pytest.mark.parametrize(("name", "way"), CASES)
-@pytest.mark.parametrize(("sections", "formats"), [(1, 128), (8, 128), (64, 1), (64, 128)])
+@pytest.mark.parametrize(
+    ("sections", "formats"),
+    [
+        (1, 128),
+        pytest.param(8, 128, marks=pytest.mark.long),
+        pytest.param(64, 1, marks=pytest.mark.long),
+        (64, 128),
+    ],
+)
 def test_no_attribute_costs_more_than_its_bytes_allow(name, way, sections, formats):
     for most_lines in (None, 2_500):
         text = _largest(LINES[name][way], sections, formats, most_lines)

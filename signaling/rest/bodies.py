@@ -17,13 +17,20 @@ MAX_FORM_BYTES = 4_096
 """Percent-escapes cost more than other bytes, and forms have short fields."""
 MAX_VALUES = 8_192
 """Limit of the values in a JSON body, counted before it is parsed."""
+_TWICE = "A field appears twice in the body."
 _HALF_PAIR = rb"\ud"
 
 Fields = Mapping[str, object]
 
 
+class _RepeatedError(Exception):
+    """A JSON object has a member twice."""
+
+
 def json_fields(body: bytes) -> Fields:
-    """The members of a JSON object; an empty body is an empty object. Null counts as absent.
+    """The members of a JSON object; an empty body is an empty object. Null counts as absent. A
+    member that appears twice is refused: who reads the first one, such as a proxy or the
+    application's log, would take a session for another one than who reads the last.
 
     Errors: `body_invalid`.
     """
@@ -31,11 +38,15 @@ def json_fields(body: bytes) -> Fields:
         return {}
     try:
         check_json(body, MAX_VALUES)
-        value = json.loads(body, parse_constant=_refuse_constant)
+        value = json.loads(
+            body, parse_constant=_refuse_constant, object_pairs_hook=_without_repetition
+        )
     except TooManyError as cause:
         raise BadRequest(
             ErrorCode.BODY_INVALID, f"The body has more than {MAX_VALUES:,} values."
         ) from cause
+    except _RepeatedError as cause:
+        raise BadRequest(ErrorCode.BODY_INVALID, _TWICE) from cause
     except (ValueError, RecursionError) as cause:
         raise BadRequest(ErrorCode.BODY_INVALID, "The body is not valid JSON.") from cause
     if not isinstance(value, dict):
@@ -75,8 +86,15 @@ def form_or_json_fields(body: bytes) -> Fields:
         ) from cause
     fields: dict[str, object] = dict(pairs)
     if len(fields) != len(pairs):
-        raise BadRequest(ErrorCode.BODY_INVALID, "A field appears twice in the body.")
+        raise BadRequest(ErrorCode.BODY_INVALID, _TWICE)
     return fields
+
+
+def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _RepeatedError
+    return found
 
 
 def _refuse_constant(_name: str) -> NoReturn:

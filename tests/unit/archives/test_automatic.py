@@ -6,6 +6,7 @@ import pytest
 
 from sfu.egress.composition import Composition, Layout
 from signaling.archives.automatic import RETRY_S, AutomaticArchives
+from signaling.domain.errors import DomainError, ErrorCode
 from signaling.domain.session_options import ArchiveMode
 from signaling.protocol import messages as m
 from signaling.storage.sqlite import open_sqlite
@@ -88,3 +89,18 @@ async def test_other_sessions_are_not_archived(world):
     world.house.record = replace(world.session, options=options)
     await world.publisher()
     await started(world, 0)
+
+
+async def test_an_encrypted_session_has_no_tap_whatever_its_record_says(world):
+    """No request makes such a record; whoever can write to the database could."""
+    options = replace(world.session.options, e2ee=True)
+    world.session = world.house.record = replace(world.session, options=options)
+    client = await world.house.joined()
+    await client.publish()
+    await started(world, 0)
+    with pytest.raises(DomainError) as refused:
+        await world.start()
+    assert refused.value.code is ErrorCode.FEATURE_NEEDS_CLEAR_MEDIA
+    assert [media.taps for media in world.house.plane.sessions.values()] == [[]]
+    assert await world.files.ids() == []
+    assert (await world.archives.page(world.project, None, 0, 10))[0] == 0

@@ -70,6 +70,8 @@ async def test_below_the_e2ee_base_path_sessions_are_encrypted_unless_configured
         ("archiveName=" + "x" * 81 + "&archiveMode=always", 400),
         ('{"e2ee": 1}', 15903),
         ('{"e2ee": "maybe"}', 15903),
+        ('{"e2ee": true, "e2ee": false}', 400),
+        ('{"x": [{"y": 1, "y": 1}]}', 400),
         ("{", 400),
         ("&&&=", 400),
     ],

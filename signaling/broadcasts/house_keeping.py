@@ -28,6 +28,7 @@ class HouseKeeping:
         while True:
             await self._try("ending broadcasts of an earlier run", self.recover)
             await self._try("stopping broadcasts", self.stop_orphans)
+            await self._try("looking for room", self._broadcasts.end_without_room)
             await self._try("deleting broadcasts", self.delete_old)
             await self._parts.sleep(KEEP_HOUSE_S)
 

@@ -61,6 +61,8 @@ _KEY_BYTES = 16
 _DEFAULT_PORTS = {"rtmp": 1_935, "rtmps": 443}
 _LAST_WRITES_S = 1.0
 _MB = 1_000_000
+LAST_RESERVE = 8
+"""A running broadcast stops below this part of the space that a new one needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,6 +383,18 @@ class Broadcasts:
 
     def is_in_use(self, broadcast_id: str) -> bool:
         return broadcast_id in self._starting or broadcast_id in self._runs
+
+    async def end_without_room(self) -> None:
+        """What a broadcast leaves on the disk is measured: its process handles the bytes of
+        participants, and may write more than a playlist."""
+        if not self._runs:
+            return
+        free_bytes = await asyncio.to_thread(self._parts.folders.free_bytes)
+        if free_bytes >= self._parts.settings.min_free_mb * _MB // LAST_RESERVE:
+            return
+        for run in self.running():
+            if run.record.is_running:
+                run.handle(BroadcastEvent.DISK_FULL)
 
     async def end_lost(self, owner: SessionRecord, record: BroadcastRecord) -> None:
         """Ends a broadcast that a killed server left."""

@@ -309,6 +309,19 @@ async def test_a_running_broadcast_is_left_alone_by_house_keeping(world):
     assert await world.folders.all() == [record.id]
 
 
+async def test_a_running_broadcast_ends_before_the_disk_is_full(world):
+    await world.publisher()
+    record = await world.start()
+    world.folders.free = 64_000_000
+    await world.broadcasts.end_without_room()
+    assert (await world.shown(record)).is_running
+    world.folders.free -= 1
+    await world.broadcasts.end_without_room()
+    ended = await world.shown(record)
+    assert (ended.status, ended.reason) == (S.FAILED, "Not enough storage")
+    await world.broadcasts.end_without_room()
+
+
 @pytest.mark.parametrize("dvr", [False, True])
 async def test_what_has_ended_can_be_seen_for_a_while(world, dvr):
     await world.publisher()

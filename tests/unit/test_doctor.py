@@ -25,6 +25,7 @@ from config.settings import (
     IceSettings,
     MediaSettings,
     OperationsSettings,
+    RoomsSettings,
     Settings,
     StorageSettings,
 )
@@ -253,6 +254,15 @@ def test_a_clock_that_nobody_keeps_is_reported(monkeypatch, kept, now, state):
 
 def test_the_kernel_says_whether_its_clock_is_kept():
     assert doctor_machine.is_synchronized() in {True, False, None}
+
+
+@pytest.mark.parametrize(
+    ("enabled", "words"), [(False, "only applications create sessions"), (True, "any visitor")]
+)
+def test_it_says_whether_visitors_may_open_rooms(tmp_path, enabled, words):
+    settings = replace(settings_in(tmp_path), rooms=RoomsSettings(enabled=enabled))
+    (row,) = found(settings, "rooms")
+    assert (row.state, words in row.detail) == ("ok", True)
 
 
 def test_a_full_disk_is_reported(tmp_path, monkeypatch):

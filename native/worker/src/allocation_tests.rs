@@ -15,6 +15,7 @@ use crate::api::{
     Command, Direction, OpenRouter, OpenTransport, Publish, Secret, SetPeerCredentials,
     SetSrtpKeys, Subscribe,
 };
+use crate::host_clock::HostClock;
 use crate::path::Message;
 
 const ROUTER: RouterHandle = RouterHandle(1);
@@ -106,7 +107,7 @@ fn core_of_a_call(now: Instant, kind: MediaKind) -> Core<Sink> {
     let mut core = Core::new(
         settings,
         Sink::default(),
-        Taps::new().unwrap(),
+        Taps::new(HostClock::new(now, 0)).unwrap(),
         events,
         shared,
     );

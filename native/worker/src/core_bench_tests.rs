@@ -17,6 +17,7 @@ use crate::api::{
     Command, Direction, OpenRouter, OpenTransport, Publish, Secret, SetPeerCredentials,
     SetSrtpKeys, SrtpSecrets, Subscribe,
 };
+use crate::host_clock::HostClock;
 use crate::path::Message;
 
 pub(crate) const PASSWORD: &str = "a+password+of+the+server";
@@ -147,7 +148,7 @@ impl Bench {
         let core = Core::new(
             settings,
             wire.clone(),
-            Taps::new().unwrap(),
+            Taps::new(HostClock::new(Instant::now(), 0)).unwrap(),
             events,
             Arc::new(SharedCounters::new()),
         );

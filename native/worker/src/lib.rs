@@ -47,9 +47,12 @@ mod egress;
 mod event_ring;
 mod handles;
 mod handshakes;
+mod host_clock;
 mod local_socket;
 mod network_counters;
 mod not_sent;
+#[cfg(feature = "offline")]
+mod offline;
 mod path;
 mod path_migration;
 mod path_probes;
@@ -76,4 +79,6 @@ mod worker;
 pub use api::{Command, Direction, Event, RouterHandle, Secret, SrtpSecrets, WorkerSettings};
 pub use local_socket::LocalSocket;
 pub use network_counters::{counter_infos, drop_reasons};
+#[cfg(feature = "offline")]
+pub use offline::{Datagrams, OfflineWorker, SentTotals};
 pub use worker::{Ended, Worker};

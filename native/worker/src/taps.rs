@@ -6,11 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use rustix::event::{Timespec, epoll};
-use rustix::time::{ClockId, clock_gettime};
 use sealroute_forward::{ClearMedia, TransportHandle};
 
 use crate::api::RouterHandle;
 use crate::handles::HandleMap;
+use crate::host_clock::HostClock;
 use crate::local_socket::LocalSocket;
 use crate::network_counters::NetworkCounters;
 use crate::tap::{Reader, Tap};
@@ -34,28 +34,6 @@ pub(crate) enum What {
     KeyFrame(u32),
     /// An RTP packet to publish.
     Packet(Vec<u8>),
-}
-
-/// Maps the worker's times to those of the host's `CLOCK_MONOTONIC`, which another process reads
-/// too. They are the same clock, but `Instant` does not tell its value.
-struct HostClock {
-    instant: Instant,
-    us: u64,
-}
-
-impl HostClock {
-    fn new() -> Self {
-        let at = clock_gettime(ClockId::Monotonic);
-        Self {
-            instant: Instant::now(),
-            us: at.tv_sec as u64 * 1_000_000 + at.tv_nsec as u64 / 1_000,
-        }
-    }
-
-    fn us(&self, now: Instant) -> u64 {
-        let since = now.saturating_duration_since(self.instant);
-        self.us + since.as_micros() as u64
-    }
 }
 
 /// A tap and its place in the poller's table.
@@ -89,13 +67,13 @@ pub(crate) struct Taps {
 }
 
 impl Taps {
-    pub(crate) fn new() -> io::Result<Self> {
+    pub(crate) fn new(clock: HostClock) -> io::Result<Self> {
         Ok(Self {
             poller: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             open: HandleMap::default(),
             ending: Vec::new(),
             next_token: 0,
-            clock: HostClock::new(),
+            clock,
             now_us: 0,
             changes: Vec::new(),
         })

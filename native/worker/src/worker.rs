@@ -14,6 +14,7 @@ use std::time::Instant;
 use crate::api::{Command, Event, RouterHandle, Snapshot, WorkerSettings};
 use crate::core::{Core, CoreSettings};
 use crate::event_ring::EventRing;
+use crate::host_clock::HostClock;
 use crate::network_counters::SharedCounters;
 use crate::poller::{Poller, Wakeup};
 use crate::priority::prefer_this_thread;
@@ -122,7 +123,7 @@ impl Worker {
         let sockets = Sockets::bind(address, buffer_bytes, settings.tcp)?;
         let local = sockets.udp.local();
         let shared = Arc::new(Shared::new(settings.event_ring_size)?);
-        let taps = Taps::new()?;
+        let taps = Taps::new(HostClock::read())?;
         let poller = Poller::new(
             sockets.udp.as_fd(),
             &shared.wakeup,

@@ -49,6 +49,8 @@ pub(crate) trait MessageSocket {
 #[derive(Clone, Copy)]
 struct QueuedPacket {
     path: Path,
+    /// Its path is that of the packet before it.
+    follows: bool,
     start: usize,
     end: usize,
 }
@@ -119,10 +121,12 @@ impl<S: MessageSocket> Egress<S> {
     /// Queues the first `length` bytes of the slot.
     pub(crate) fn commit(&mut self, path: Path, length: usize) {
         let start = self.used;
-        self.destinations += usize::from(self.queued.last().is_none_or(|last| last.path != path));
+        let follows = self.queued.last().is_some_and(|last| last.path == path);
+        self.destinations += usize::from(!follows);
         self.used = (start + length).min(BUFFER_BYTES);
         self.queued.push(QueuedPacket {
             path,
+            follows,
             start,
             end: self.used,
         });
@@ -166,9 +170,8 @@ impl<S: MessageSocket> Egress<S> {
         match self.socket.send(&messages[..batches.len()]) {
             Ok(0) => self.refuse(at, &io::ErrorKind::Other.into(), counters),
             Ok(sent) => {
-                for batch in &batches[..sent] {
-                    let bytes = message_of(&self.buffer, &self.queued, *batch).bytes.len();
-                    counters.sent(batch.packets, bytes);
+                for (message, batch) in messages.iter().zip(&batches[..sent]) {
+                    counters.sent(batch.packets, message.bytes.len());
                 }
                 sent
             }
@@ -289,8 +292,7 @@ fn batch_length(queued: &[QueuedPacket]) -> usize {
     let mut packets = 1;
     for next in queued[1..].iter().take(MAX_SEGMENTS - 1) {
         let length = next.end - next.start;
-        if next.path != first.path || length > segment || next.end - first.start > MAX_MESSAGE_BYTES
-        {
+        if !next.follows || length > segment || next.end - first.start > MAX_MESSAGE_BYTES {
             break;
         }
         packets += 1;

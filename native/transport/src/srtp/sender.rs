@@ -65,11 +65,12 @@ impl SrtpSender {
         })
     }
 
-    /// Writes an RTP header and its payload into `slot` and protects them there. Returns the
-    /// protected length.
+    /// Protects a packet into `slot`: `header` is the RTP header and, as the case may be, the first
+    /// bytes of what follows it, `payload` the rest. With AES-GCM the payload is encrypted straight
+    /// into the slot. Returns the protected length.
     ///
     /// # Errors
-    /// `SlotTooSmall`, and those of [`Self::protect_rtp_in_place`].
+    /// Those of [`Self::protect_rtp_in_place`].
     pub fn protect_rtp(
         &mut self,
         header: &[u8],
@@ -81,8 +82,16 @@ impl SrtpSender {
             return Err(SrtpError::SlotTooSmall);
         }
         slot[..header.len()].copy_from_slice(header);
-        slot[header.len()..length].copy_from_slice(payload);
-        self.protect_rtp_in_place(slot, length)
+        if !self.profile.is_gcm() {
+            slot[header.len()..length].copy_from_slice(payload);
+            return self.protect_rtp_in_place(slot, length);
+        }
+        let protected_length = length + self.profile.tag_bytes();
+        let (header, space) = slot[..protected_length].split_at_mut(header.len());
+        let (header, first) = header.split_at_mut(rtp_header_bytes(header)?);
+        let id = self.take_id(header)?;
+        self.rtp_keys.seal(id, header, first, payload, space)?;
+        Ok(protected_length)
     }
 
     /// Like [`Self::protect_rtp`], and keeps the protected packet for [`Self::copy_kept`]. Bounded
@@ -140,15 +149,11 @@ impl SrtpSender {
             return Err(SrtpError::SlotTooSmall);
         }
         let header = rtp_header_bytes(&slot[..length])?;
-        let ssrc = be32(slot, 8).ok_or(SrtpError::TooShort)?;
-        let sequence = u16::from_be_bytes([slot[2], slot[3]]);
-        let index = self.take_index(ssrc, sequence)?;
+        let id = self.take_id(slot)?;
         let (header_bytes, rest) = slot.split_at_mut(header);
         let (body, space) = rest.split_at_mut(length - header);
-        let trailer = Trailer::RolloverCounter((index >> 16) as u32);
-        let tag = self
-            .rtp_keys
-            .encrypt(PacketId { ssrc, index }, header_bytes, body, trailer)?;
+        let trailer = Trailer::RolloverCounter((id.index >> 16) as u32);
+        let tag = self.rtp_keys.encrypt(id, header_bytes, body, trailer)?;
         space[..tag.as_bytes().len()].copy_from_slice(tag.as_bytes());
         Ok(protected_length)
     }
@@ -193,6 +198,14 @@ impl SrtpSender {
         space[..first.len()].copy_from_slice(first);
         space[first.len()..first.len() + second.len()].copy_from_slice(second);
         Ok(protected_length)
+    }
+
+    /// The id of the packet with this RTP header, whose index is used from now on.
+    fn take_id(&mut self, header: &[u8]) -> Result<PacketId, SrtpError> {
+        let ssrc = be32(header, 8).ok_or(SrtpError::TooShort)?;
+        let sequence = u16::from_be_bytes([header[2], header[3]]);
+        let index = self.take_index(ssrc, sequence)?;
+        Ok(PacketId { ssrc, index })
     }
 
     /// Returns the packet's index and marks it as used.

@@ -105,6 +105,24 @@ impl SessionKeys {
         }
     }
 
+    /// As `encrypt` with AES-GCM, for an RTP packet whose body is in two parts: encrypts `first` in
+    /// place, and `rest` with the tag after it into `out`, which has just that size.
+    pub(super) fn seal(
+        &self,
+        id: PacketId,
+        header: &[u8],
+        first: &mut [u8],
+        rest: &[u8],
+        out: &mut [u8],
+    ) -> Result<(), SrtpError> {
+        let Cipher::Gcm(key) = &self.cipher else {
+            return Err(SrtpError::Cipher);
+        };
+        let (nonce, header) = (self.gcm_nonce(id), Aad::from(header));
+        let sealed = key.seal_in_place_scatter(nonce, header, first, rest, out);
+        sealed.map_err(|_| SrtpError::Cipher)
+    }
+
     /// Verifies the tag at the end of `body_and_tag`, then decrypts the body in place. After an
     /// error the bytes are unusable.
     pub(super) fn decrypt(
@@ -137,12 +155,12 @@ impl SessionKeys {
 
     /// RFC 7714, sections 8.1 and 9.1.
     fn gcm_nonce(&self, id: PacketId) -> Nonce {
+        let [a, b, c, d, salt @ .., _, _] = self.salt;
+        let high = u32::from_be_bytes([a, b, c, d]) ^ id.ssrc >> 16;
+        let low = u64::from_be_bytes(salt) ^ (u64::from(id.ssrc) << 48 | id.index);
         let mut nonce = [0; 12];
-        nonce[2..6].copy_from_slice(&id.ssrc.to_be_bytes());
-        nonce[6..].copy_from_slice(&id.index.to_be_bytes()[2..]);
-        for (byte, salt) in nonce.iter_mut().zip(&self.salt) {
-            *byte ^= salt;
-        }
+        nonce[..4].copy_from_slice(&high.to_be_bytes());
+        nonce[4..].copy_from_slice(&low.to_be_bytes());
         Nonce::assume_unique_for_key(nonce)
     }
 

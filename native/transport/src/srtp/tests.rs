@@ -239,6 +239,30 @@ fn a_slot_too_small_for_the_tag_is_refused_before_an_index_is_used() {
 }
 
 #[test]
+fn a_packet_is_protected_alike_in_place_and_from_parts_of_any_size() {
+    for profile in SrtpProfile::ALL {
+        for length in [0, 1, 15, 16, 17, 96, 300, 1_150] {
+            let body: Vec<u8> = (0..length).map(|at| (at * 7) as u8).collect();
+            let mut whole = [&header(9, 1)[..], &body].concat();
+            let clear = whole.len();
+            whole.resize(clear + profile.tag_bytes(), 0);
+            let protected = pair(profile).0.protect_rtp_in_place(&mut whole, clear);
+            assert_eq!(protected, Ok(whole.len()));
+            for first in [0, 1, 6, 15, 16, 17, 40].map(|first| length.min(first)) {
+                let head = [&header(9, 1)[..], &body[..first]].concat();
+                let mut slot = [0xEE; 1_300];
+                let protected = pair(profile)
+                    .0
+                    .protect_rtp(&head, &body[first..], &mut slot);
+                assert_eq!(protected, Ok(whole.len()));
+                assert_eq!(slot[..whole.len()], whole, "{profile:?} {length} {first}");
+                assert_eq!(slot[whole.len()..], [0xEE; 1_300][whole.len()..]);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_header_with_csrcs_and_extension_stays_in_the_clear() {
     for profile in SrtpProfile::ALL {
         let (mut sender, mut receiver) = pair(profile);

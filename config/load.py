@@ -20,6 +20,7 @@ from config.settings import (
     NO_SECRET,
     ArchiveSettings,
     CallbackSettings,
+    ConnectorSettings,
     E2eeSettings,
     EgressSettings,
     HttpSettings,
@@ -76,6 +77,7 @@ SECTIONS = {
     "egress": EgressSettings,
     "archive": ArchiveSettings,
     "broadcast": BroadcastSettings,
+    "connector": ConnectorSettings,
     "log": LogSettings,
 }
 KNOBS: Knobs = {

@@ -4,8 +4,11 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from typing import Generic
 
-from sfu.egress.control import Down, LineError, LineWriter, Up, UpReader
+from msgspec import Struct
+
+from sfu.egress.control import Line, LineError, LineReader, LineWriter, Up, UpReader
 from sfu.egress.forks import ChildProcess, Zygote
 
 _MAX_UP_BYTES = 65_536
@@ -17,7 +20,7 @@ LINES_PER_S = 20
 """A child has some two lines a second to say; a flood would hold up the server."""
 
 
-class ChildLink:
+class ChildLink(Generic[Line]):
     """Made by `spawn`. Lines are sent without waiting: a child that does not read is killed for
     its silence before they take much memory."""
 
@@ -26,25 +29,27 @@ class ChildLink:
         process: ChildProcess,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
+        decoder: LineReader[Line],
     ) -> None:
         self.process = process
+        self._decoder = decoder
         self._reader = reader
         self._writer = writer
         self._lines = LineWriter()
 
-    def send(self, line: Down) -> None:
+    def send(self, line: Struct) -> None:
         if not self._writer.is_closing():
             self._writer.write(self._lines.encode(line))
 
-    async def lines(self, silence_s: float = SILENCE_S) -> AsyncIterator[Up]:
+    async def lines(self, silence_s: float = SILENCE_S) -> AsyncIterator[Line]:
         """What the child says, until it ends, hangs, or says what no child does."""
-        decoder, loop = UpReader(), asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         began, count = loop.time(), 0
         while count < LINES_AT_ONCE + LINES_PER_S * (loop.time() - began):
             count += 1
             try:
                 line = await asyncio.wait_for(self._reader.readuntil(b"\n"), silence_s)
-                yield decoder.decode(line)
+                yield self._decoder.decode(line)
             except (OSError, EOFError, TimeoutError, LineError, asyncio.LimitOverrunError):
                 return
 
@@ -58,13 +63,19 @@ class ChildLink:
         self.process.close()
 
 
-async def spawn(zygote: Zygote, media: socket.socket | None) -> ChildLink:
-    """Errors: `ForkError`."""
+async def spawn(zygote: Zygote, media: socket.socket | None) -> ChildLink[Up]:
+    """A process that records. Errors: `ForkError`."""
+    return await spawn_with(zygote, [] if media is None else [media], UpReader())
+
+
+async def spawn_with(
+    zygote: Zygote, sockets: Sequence[socket.socket], decoder: LineReader[Line]
+) -> ChildLink[Line]:
+    """A process with control lines, and with these sockets as its descriptors 4 and following.
+    Errors: `ForkError`."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     with theirs:
-        descriptors: Sequence[int] = [theirs.fileno()]
-        if media is not None:
-            descriptors = [theirs.fileno(), media.fileno()]
+        descriptors = [theirs.fileno(), *(one.fileno() for one in sockets)]
         try:
             process = await zygote.fork(descriptors)
         except BaseException:
@@ -72,4 +83,4 @@ async def spawn(zygote: Zygote, media: socket.socket | None) -> ChildLink:
             raise
     ours.setblocking(False)
     reader, writer = await asyncio.open_unix_connection(sock=ours, limit=_MAX_UP_BYTES)
-    return ChildLink(process, reader, writer)
+    return ChildLink(process, reader, writer, decoder)

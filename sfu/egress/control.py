@@ -4,7 +4,7 @@ A line holds no media, and of secrets the names of streams on RTMP servers only.
 malformed or out of order ends the connection: its other side is not what it should be.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -117,14 +117,12 @@ Down = JobLine | LayoutLine | RecordLine | FinishLine
 Up = ReadyLine | RecordingLine | ProgressLine | OutputLine | DoneLine | FailedLine
 
 
-class _DownEnvelope(Struct, frozen=True):
-    n: Count
-    body: Down
+Line = TypeVar("Line")
 
 
-class _UpEnvelope(Struct, frozen=True):
+class _Envelope(Struct, Generic[Line], frozen=True):
     n: Count
-    body: Up
+    body: Line
 
 
 class LineError(Exception):
@@ -137,40 +135,41 @@ class LineWriter:
     def __init__(self) -> None:
         self._n = 0
 
-    def encode(self, body: Down | Up) -> bytes:
+    def encode(self, body: Struct) -> bytes:
         self._n += 1
         return msgspec.json.encode({"n": self._n, "body": body}) + b"\n"
 
 
-class _LineReader:
-    def __init__(self) -> None:
+class LineReader(Generic[Line]):
+    """Reads the lines of one direction: those of `kinds`, a union of their types."""
+
+    def __init__(self, kinds: Any) -> None:  # noqa: ANN401 - a union is not a type to mypy
+        self._decoder: msgspec.json.Decoder[_Envelope[Line]] = msgspec.json.Decoder(
+            _Envelope[kinds]
+        )
         self._n = 0
 
-    def _in_order(self, n: int) -> None:
+    def decode(self, line: bytes) -> Line:
+        """Errors: `LineError`."""
+        try:
+            envelope = self._decoder.decode(line)
+        except NOT_JSON as cause:
+            raise LineError("not a control line") from cause
         self._n += 1
-        if n != self._n:
-            raise LineError(f"line {n} came in the place of {self._n}")
-
-
-class DownReader(_LineReader):
-    """The child's side."""
-
-    def decode(self, line: bytes) -> Down:
-        try:
-            envelope = msgspec.json.decode(line, type=_DownEnvelope)
-        except NOT_JSON as cause:
-            raise LineError("not a control line") from cause
-        self._in_order(envelope.n)
+        if envelope.n != self._n:
+            raise LineError(f"line {envelope.n} came in the place of {self._n}")
         return envelope.body
 
 
-class UpReader(_LineReader):
-    """The server's side."""
+class DownReader(LineReader[Down]):
+    """The side of a recording process."""
 
-    def decode(self, line: bytes) -> Up:
-        try:
-            envelope = msgspec.json.decode(line, type=_UpEnvelope)
-        except NOT_JSON as cause:
-            raise LineError("not a control line") from cause
-        self._in_order(envelope.n)
-        return envelope.body
+    def __init__(self) -> None:
+        super().__init__(Down)
+
+
+class UpReader(LineReader[Up]):
+    """The server's side of a recording process."""
+
+    def __init__(self) -> None:
+        super().__init__(Up)

@@ -66,10 +66,11 @@ def give_up_new_privileges() -> None:
         raise OSError(failed, os.strerror(failed))
 
 
-def restrict_to(folder: Path, *, network: bool = False) -> int:
-    """From now on this process reads and writes files in this folder alone, and connects to no
-    TCP port. Descriptors that are open stay. With `network` it connects, and reads what resolving
-    names and checking certificates takes. The version that holds; 0 where there is none.
+def restrict_to(folder: Path | None, *, network: bool = False) -> int:
+    """From now on this process reads and writes files in this folder alone, or none without it, and
+    connects to no TCP port. Descriptors that are open stay. With `network` it connects, and reads
+    what resolving names and checking certificates takes. The version that holds; 0 where there is
+    none.
 
     Errors: `OSError`; then nothing holds."""
     found = version()
@@ -81,7 +82,8 @@ def restrict_to(folder: Path, *, network: bool = False) -> int:
     handled += struct.pack("Q", _ABSTRACT_SOCKETS_AND_SIGNALS) if found >= 6 else b""
     ruleset = _call(_CREATE_RULESET, handled, ctypes.c_size_t(len(handled)), ctypes.c_uint(0))
     try:
-        _allow(ruleset, folder, _OF_THE_FOLDER & files)
+        if folder is not None:
+            _allow(ruleset, folder, _OF_THE_FOLDER & files)
         for one in _OF_THE_NETWORK if network else ():
             if one.exists():
                 _allow(ruleset, one, (_READ_FILE | _READ_DIR) & files)

@@ -34,6 +34,7 @@ from sfu.egress.control import (
     ReadyLine,
     RecordingLine,
     RecordLine,
+    Up,
 )
 from sfu.egress.deaths import Deaths
 from sfu.egress.forks import COMPOSING_ZYGOTE, ZYGOTE, ForkError, Zygote
@@ -158,7 +159,7 @@ class ArchiveRun:
         self._paused_at_us: int | None = None
         self._streams: list[dict[str, Any]] | None = None
         self._reason: str | None = None
-        self._link: ChildLink | None = None
+        self._link: ChildLink[Up] | None = None
         self._is_recording = False
         self._recorded_ms = 0
         self._aborted = False

@@ -31,6 +31,7 @@ NICE = 10
 OOM_SCORE = 500
 """Where memory ends, an archive is cut rather than the server killed."""
 OPEN_FILES = 1_024
+MAX_DESCRIPTORS = 3
 _REQUEST_BYTES = 1_024
 _HIGH_DESCRIPTOR = 10
 
@@ -41,7 +42,7 @@ def serve(requests: socket.socket, run: Callable[[], int]) -> None:
     gc.freeze()  # what is loaded stays shared with the children
     while True:
         message, descriptors, _flags, _address = socket.recv_fds(
-            requests, _REQUEST_BYTES, 2, socket.MSG_CMSG_CLOEXEC
+            requests, _REQUEST_BYTES, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
         )
         if not message:
             return
@@ -84,7 +85,7 @@ def _restrict() -> None:
 
 
 def _become_child(descriptors: list[int], run: Callable[[], int]) -> NoReturn:
-    """Descriptors 0 to 2 are /dev/null, 3 is control, 4 the tap; there is no other."""
+    """Descriptors 0 to 2 are /dev/null, 3 is control, the job's follow; there is no other."""
     status = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)

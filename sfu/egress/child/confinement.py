@@ -14,10 +14,11 @@ _PAGE_BYTES = resource.getpagesize()
 hashlib.sha256().digest()  # OpenSSL reads its configuration with the first digest
 
 
-def confine(folder: Path, memory_bytes: int, *, network: bool = False) -> int:
-    """The version of Landlock that holds; 0 where the kernel has none. Not fatal: a recording
-    without it is what users of such a kernel have. `memory_bytes`: beyond what is mapped now.
-    `network`: it resolves names and connects, in threads that it starts afterwards."""
+def confine(folder: Path | None, memory_bytes: int, *, network: bool = False) -> int:
+    """The version of Landlock that holds; 0 where the kernel has none. Not fatal: a job without it
+    is what users of such a kernel have. Without a folder no file is left. `memory_bytes`: beyond
+    what is mapped now. `network`: it resolves names and connects, in threads that it starts
+    afterwards."""
     _limit_memory(memory_bytes)
     if os.geteuid() != 0 and not network:  # for root it does not count
         with suppress(OSError, ValueError):

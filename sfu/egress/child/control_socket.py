@@ -2,26 +2,32 @@
 
 import select
 import socket
+from typing import Generic
 
-from sfu.egress.control import MAX_LINE_BYTES, Down, DownReader, LineError, LineWriter, Up
+from msgspec import Struct
+
+from sfu.egress.control import MAX_LINE_BYTES, Line, LineError, LineReader, LineWriter
 
 _CHUNK_BYTES = 65_536
 
 
-class ControlSocket:
+class ControlSocket(Generic[Line]):
     """`closed` when the server is gone, or when what comes is not what a server sends."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, reader: LineReader[Line]) -> None:
         self._socket = connection
         self._socket.setblocking(False)
-        self._reader = DownReader()
+        self._reader = reader
         self._writer = LineWriter()
         self._buffer = bytearray()
         self.closed = False
 
-    def poll(self, timeout_s: float = 0.0) -> list[Down]:
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def poll(self, timeout_s: float = 0.0) -> list[Line]:
         """The lines that are there; waits for one at most this long."""
-        lines: list[Down] = []
+        lines: list[Line] = []
         if self.closed or not select.select([self._socket], [], [], timeout_s)[0]:
             return lines
         try:
@@ -45,7 +51,7 @@ class ControlSocket:
             self.closed = True
         return lines
 
-    def send(self, line: Up, *, must_arrive: bool = True) -> None:
+    def send(self, line: Struct, *, must_arrive: bool = True) -> None:
         """A line that need not arrive is left out when the server does not read."""
         if self.closed:
             return

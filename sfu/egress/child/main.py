@@ -30,6 +30,7 @@ from sfu.egress.child.part import is_full
 from sfu.egress.control import (
     DoneLine,
     Down,
+    DownReader,
     FailedLine,
     FinishLine,
     JobLine,
@@ -65,7 +66,7 @@ def now_us() -> int:
 
 
 def main(open_reader: OpenReader, kind: Kind = INDIVIDUAL) -> int:
-    control = ControlSocket(socket.socket(fileno=CONTROL_DESCRIPTOR))
+    control = ControlSocket(socket.socket(fileno=CONTROL_DESCRIPTOR), DownReader())
     first = control.poll(FIRST_LINE_S)
     if not first or not isinstance(first[0], JobLine):
         return 2
@@ -94,7 +95,9 @@ def main(open_reader: OpenReader, kind: Kind = INDIVIDUAL) -> int:
     return 0
 
 
-def _complete(job: JobLine, control: ControlSocket, reporter: "_Reporter", form: Form) -> None:
+def _complete(
+    job: JobLine, control: ControlSocket[Down], reporter: "_Reporter", form: Form
+) -> None:
     result = complete(Path(job.folder), reporter.beat, form=form)
     if result is None:
         control.send(_NO_MEDIA)
@@ -114,7 +117,7 @@ def _failed(failure: OSError) -> FailedLine:
 class _Reporter:
     """A progress line each second."""
 
-    def __init__(self, control: ControlSocket) -> None:
+    def __init__(self, control: ControlSocket[Down]) -> None:
         self._control = control
         self._next_us = 0
         self._last = ProgressLine(0, 0)
@@ -136,7 +139,7 @@ class _Recorder:
     def __init__(
         self,
         job: JobLine,
-        control: ControlSocket,
+        control: ControlSocket[Down],
         reporter: _Reporter,
         open_reader: OpenReader,
         kind: Kind,

@@ -49,7 +49,7 @@ TOO_MUCH = {
 @pytest.fixture
 def pair():
     ours, theirs = socket.socketpair()
-    yield ours, ControlSocket(theirs)
+    yield ours, ControlSocket(theirs, DownReader())
     ours.close()
     theirs.close()
 

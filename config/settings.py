@@ -362,7 +362,8 @@ class EgressSettings:
     )
     allowed_networks: str = knob(
         "",
-        "Non-public networks that broadcasts may be sent to by RTMP, space-separated.",
+        "Non-public networks that broadcasts may be sent to by RTMP and audio by WebSocket,"
+        " space-separated.",
     )
 
 
@@ -449,11 +450,6 @@ class ConnectorSettings:
     )
     open_s: int = knob(
         6, "How long an application's WebSocket may take to open. The caller waits for it.", 1, 30
-    )
-    allowed_networks: str = knob(
-        "",
-        "Non-public networks with WebSockets of applications, space-separated. Others than public"
-        " addresses are refused.",
     )
     tls_roots: str = knob(
         "",

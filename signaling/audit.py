@@ -56,6 +56,17 @@ def broadcast_changed(action: BroadcastAction, record: BroadcastRecord, dialect:
     )
 
 
+def audio_connected(session: SessionRecord, connector: str, dialect: str) -> None:
+    """An application connected a session's audio to a WebSocket of its own."""
+    _log.info(
+        "audio connected",
+        project=session.project_id,
+        session=short(session.session_id[-12:]),
+        connector=short(connector),
+        dialect=dialect,
+    )
+
+
 def administered(operator: str, method: str, path: str, status: int) -> None:
     """An operator changed something with the admin API, or tried to."""
     _log.info("administered", operator=operator, method=method, path=path, status=status)

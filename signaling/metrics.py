@@ -183,19 +183,19 @@ class Metrics:
         )
         self.egress_starts = Counter(
             "sealroute_egress_starts_total",
-            "Recordings started.",
+            "Recordings and audio connections started.",
             ("feature",),
             registry=registry,
         )
         self.egress_running = Gauge(
             "sealroute_egress_running",
-            "Recordings that run, or whose files are being finished.",
+            "Recordings that run or whose files are being finished, and audio connections.",
             ("feature",),
             registry=registry,
         )
         self.egress_failures = Counter(
             "sealroute_egress_failures_total",
-            "Recordings that ended without a file.",
+            "Recordings that ended without a file, and audio connections that failed or were lost.",
             ("feature", "reason"),
             registry=registry,
         )
@@ -239,6 +239,10 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
+
+    def watch_connectors(self, counters: Callable[[], Mapping[str, int]]) -> None:
+        """`counters`: totals of the audio connections, by name."""
+        self.registry.register(_AudioCounters(counters))
 
     def watch_egress(self, counters: Callable[[], Mapping[str, int]]) -> None:
         """Reads the totals of recording processes (`Egress.counters`) at each scrape."""
@@ -306,6 +310,35 @@ class _EgressCounters(Collector):
             if kind == "ignored":
                 ignored.add_metric([reason], value)
         yield ignored
+
+    def describe(self) -> Iterator[Metric]:
+        """Empty, so that registration does not read the counters."""
+        return iter(())
+
+
+_AUDIO_TOTALS = {
+    "reconnects": "WebSockets of audio connections that were lost and opened again, or tried to.",
+    "lies": "Processes of audio connections that said what none says, and were killed.",
+    "frames_sent": "20 ms of audio that were sent to applications.",
+    "frames_left_out": "20 ms of audio that were not sent: the application does not read, or this"
+    " machine is too slow.",
+    "bytes_dropped": "Bytes of audio from applications beyond the minute that may wait.",
+    "messages_ignored": "Messages of applications that mean nothing.",
+    "undecodable_packets": "Packets of participants that are not Opus.",
+}
+"""By the names of `ConnectorEgress.counters()`."""
+
+
+class _AudioCounters(Collector):
+    """What happens inside audio connections, of all of them together."""
+
+    def __init__(self, counters: Callable[[], Mapping[str, int]]) -> None:
+        self._counters = counters
+
+    def collect(self) -> Iterator[Metric]:
+        totals = self._counters()
+        for name, text in _AUDIO_TOTALS.items():
+            yield CounterMetricFamily(f"sealroute_audio_{name}", text, value=totals.get(name, 0))
 
     def describe(self) -> Iterator[Metric]:
         """Empty, so that registration does not read the counters."""

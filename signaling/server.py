@@ -34,15 +34,16 @@ from signaling.broadcasts.folders import BroadcastFolders
 from signaling.broadcasts.parts import BroadcastParts
 from signaling.broadcasts.running import (
     broadcast_folder,
-    egress_policy,
     open_hls,
     running_broadcasts,
 )
 from signaling.broadcasts.service import Broadcasts
 from signaling.callbacks.service import running_callbacks, target_policy
 from signaling.clock import Clock, SystemClock
+from signaling.connectors.running import ConnectorOpener, open_connectors, running_connectors
 from signaling.draining import Drain, DrainEnd, Hurried
 from signaling.egress.links import Links
+from signaling.egress.policy import egress_policy
 from signaling.http.connection_gate import ConnectionGate
 from signaling.http.listener import bound_sockets
 from signaling.http.request_gate import RequestGate
@@ -129,9 +130,11 @@ async def running_server(
     open_plane: PlaneOpener = open_media_plane,
     migrate: Migrate | None = None,
     make_egress: EgressOpener = open_egress,
+    make_connectors: ConnectorOpener = open_connectors,
 ) -> AsyncIterator[RunningServer]:
     """A server that accepts clients inside the block, and disconnects them at its end. `migrate`:
-    see `serving_store`. `make_egress`: what records archives."""
+    see `serving_store`. `make_egress`, `make_connectors`: what records archives, and what connects
+    audio."""
     clock = clock or SystemClock()
     ice_servers = ice_servers_of(settings.ice)
     data_dir = Path(settings.storage.data_dir)
@@ -168,7 +171,18 @@ async def running_server(
         archives = await stack.enter_async_context(running_archives(parts))
         broadcasts = await stack.enter_async_context(_broadcasting(settings, parts, directory))
         services = Services(
-            store, authenticator, live, metrics, clock, os.urandom, archives, broadcasts, targets
+            store=store,
+            authenticator=authenticator,
+            live=live,
+            metrics=metrics,
+            clock=clock,
+            random_bytes=os.urandom,
+            archives=archives,
+            broadcasts=broadcasts,
+            connectors=await stack.enter_async_context(
+                running_connectors(settings, directory, metrics, make_connectors)
+            ),
+            callback_targets=targets,
         )
         gate = WebSocketGate(authenticator, directory, clock, settings, metrics)
         readiness = Readiness()

@@ -9,7 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 from config.broadcast_settings import BroadcastSettings
-from config.settings import ArchiveSettings, HttpSettings, RoomsSettings
+from config.settings import ArchiveSettings, ConnectorSettings, HttpSettings, RoomsSettings
 from sfu.core_api import MediaKind
 from sfu.ids import ConnectionId, SubscriberId
 from sfu.media_view import EncodingView
@@ -22,6 +22,8 @@ from signaling.broadcasts.folders import BroadcastFolders
 from signaling.broadcasts.parts import BroadcastParts
 from signaling.broadcasts.service import Broadcasts
 from signaling.clock import SystemClock
+from signaling.connectors.dialing import Dialer
+from signaling.connectors.service import AudioConnectors, ConnectorParts
 from signaling.domain.errors import ErrorCode, NotFound
 from signaling.domain.projects import Project, new_project
 from signaling.domain.session_options import SessionRecord
@@ -156,6 +158,13 @@ def broadcast_parts(store: Store, metrics: Metrics, data_dir: Path) -> Broadcast
     )
 
 
+def connectors_of(metrics: Metrics) -> AudioConnectors:
+    """Of a server that cannot connect audio."""
+    dialer = Dialer(TargetPolicy())
+    parts = ConnectorParts(NoSessions(), None, dialer, metrics, ConnectorSettings())
+    return AudioConnectors(parts)
+
+
 async def refuse_websocket(_request: web.Request) -> web.StreamResponse:
     return web.Response(status=426)
 
@@ -191,10 +200,11 @@ async def open_rest_server(
     archives_of: ArchivesOf = None,
     broadcasts_of: BroadcastsOf = None,
     max_downloads: int = 128,
+    connectors: AudioConnectors | None = None,
     **project: object,
 ):
     """A server with one project; keyword arguments are the project's. `archives_of`: its archives,
-    if it can record; `broadcasts_of` the same."""
+    if it can record; `broadcasts_of` the same; `connectors`, if it can connect audio."""
     store = await open_migrated(data_dir)
     options = {"now_ms": 1_700_000_000_000, "e2ee_enabled": True, **project}
     owner = new_project(random_bytes=os.urandom(44), **options)
@@ -215,6 +225,7 @@ async def open_rest_server(
         random_bytes=os.urandom,
         archives=archives,
         broadcasts=broadcasts,
+        connectors=connectors or connectors_of(metrics),
     )
     rooms = Rooms(store, clock, RoomsSettings(enabled=True), http or HttpSettings())
     downloads, places = _open_downloads(services, data_dir, http or HttpSettings(), max_downloads)

@@ -29,10 +29,10 @@ class ChildLink(Generic[Line]):
         process: ChildProcess,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        decoder: LineReader[Line],
+        line_reader: LineReader[Line],
     ) -> None:
         self.process = process
-        self._decoder = decoder
+        self._line_reader = line_reader
         self._reader = reader
         self._writer = writer
         self._lines = LineWriter()
@@ -49,7 +49,7 @@ class ChildLink(Generic[Line]):
             count += 1
             try:
                 line = await asyncio.wait_for(self._reader.readuntil(b"\n"), silence_s)
-                yield self._decoder.decode(line)
+                yield self._line_reader.decode(line)
             except (OSError, EOFError, TimeoutError, LineError, asyncio.LimitOverrunError):
                 return
 
@@ -69,7 +69,7 @@ async def spawn(zygote: Zygote, media: socket.socket | None) -> ChildLink[Up]:
 
 
 async def spawn_with(
-    zygote: Zygote, sockets: Sequence[socket.socket], decoder: LineReader[Line]
+    zygote: Zygote, sockets: Sequence[socket.socket], line_reader: LineReader[Line]
 ) -> ChildLink[Line]:
     """A process with control lines, and with these sockets as its descriptors 4 and following.
     Errors: `ForkError`."""
@@ -83,4 +83,4 @@ async def spawn_with(
             raise
     ours.setblocking(False)
     reader, writer = await asyncio.open_unix_connection(sock=ours, limit=_MAX_UP_BYTES)
-    return ChildLink(process, reader, writer, decoder)
+    return ChildLink(process, reader, writer, line_reader)

@@ -59,7 +59,8 @@ class ConnectorListener(Protocol):
 
 class ConnectorRun(Protocol):
     async def opened(self) -> None:
-        """Until the WebSocket is open. Errors: `EgressError` connect_failed."""
+        """Until the WebSocket is open. Errors: `EgressError` connect_failed; child_lost if it is
+        this server that failed."""
 
     def speak(self, form: PacketForm) -> None:
         """The stream is published."""

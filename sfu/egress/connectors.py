@@ -32,6 +32,8 @@ from sfu.egress.connector_lines import (
     SpeakLine,
     SpokenLine,
 )
+from sfu.egress.connector_reports import ConnectorReports
+from sfu.egress.control import LineError
 from sfu.egress.forks import ForkError, Zygote
 from sfu.egress.jobs import EgressError
 
@@ -78,7 +80,7 @@ class Connectors:
         return run
 
     def counters(self) -> Mapping[str, int]:
-        """Totals since the start: starts, reconnects, and what processes counted."""
+        """Totals since the start: starts, reconnects, lies, and what processes counted."""
         return dict(self._totals)
 
     async def close(self) -> None:
@@ -142,7 +144,7 @@ class Run:
                 raise
         finally:
             was_open = self._opened.done()
-            self._fail_opening()
+            self._fail_opening(how)
         if not self._left and was_open:
             self._left = True
             self._listener.on_over(how)
@@ -172,10 +174,12 @@ class Run:
         opened_s: float | None = None
         how: HowOver = "process lost"
         link: ChildLink[ConnectorUp] | None = None
+        reports = ConnectorReports(bidirectional=self._job.audio.bidirectional)
         try:
             link = await self._begin(open_s)
             async with asyncio.timeout(open_s) as patience:
                 async for line in link.lines(self._tools.silence_s):
+                    reports.check(line)
                     if isinstance(line, OpenLine):
                         patience.reschedule(None)
                         opened_s = loop.time()
@@ -184,7 +188,12 @@ class Run:
                         how = "peer closed" if line.how == "closed" else "peer lost"
                         break
                     self._handle(line)
-        except (OSError, ForkError) as failure:
+        except LineError as lie:
+            self._tools.totals["lies"] += 1
+            log.warning("the process of an audio connection is not what it was: %s", lie)
+        except ForkError:
+            log.warning("an audio connection has no process")
+        except OSError as failure:  # also a time-out
             how = "peer lost"
             log.info("an audio connection is not there: %s", type(failure).__name__)
         finally:
@@ -241,11 +250,10 @@ class Run:
             case _:
                 pass
 
-    def _fail_opening(self) -> None:
+    def _fail_opening(self, how: HowOver) -> None:
         if not self._opened.done():
-            self._opened.set_exception(
-                EgressError("connect_failed", "The WebSocket could not be opened.")
-            )
+            code = "child_lost" if how == "process lost" else "connect_failed"
+            self._opened.set_exception(EgressError(code, "The WebSocket could not be opened."))
             # Whoever waits reads it; nobody may.
             with suppress(EgressError):
                 self._opened.exception()

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from config.load import ConfigurationError
 from config.settings import Settings
-from sfu.target_policy import TargetPolicy, networks
 from signaling.broadcasts.hls_process import HlsProcess
 from signaling.broadcasts.house_keeping import HouseKeeping
 from signaling.broadcasts.parts import BroadcastParts
@@ -21,16 +19,6 @@ log = structlog.get_logger(__name__)
 def broadcast_folder(settings: Settings) -> Path:
     own = settings.broadcast.dir
     return Path(own) if own else Path(settings.storage.data_dir) / "broadcasts"
-
-
-def egress_policy(settings: Settings) -> TargetPolicy:
-    """Errors: `ConfigurationError`."""
-    try:
-        return TargetPolicy(networks(settings.egress.allowed_networks))
-    except ValueError as cause:
-        raise ConfigurationError(
-            "egress.allowed_networks must be space-separated networks such as 10.0.0.0/8"
-        ) from cause
 
 
 async def open_hls(settings: Settings) -> HlsProcess | None:

@@ -20,6 +20,7 @@ from signaling.cli.doctor_tls import file_findings, url_findings
 from signaling.cli.doctor_turn import turn_findings
 from signaling.cli.findings import Finding
 from signaling.cli.health import EVERYWHERE
+from signaling.connectors.running import missing_packages
 from signaling.domain.errors import DomainError
 from signaling.storage.choosing import open_store
 from signaling.storage.folder import FolderUnusable, can_be_made
@@ -47,6 +48,7 @@ def examine(settings: Settings, url: str | None) -> list[Finding]:
         *turn_findings(settings.ice),
         _rooms(settings),
         _archives(settings),
+        _audio_connector(settings),
     ]
     if url is not None:
         found += [*url_findings(url), *server_findings(url, verified=True)]
@@ -205,6 +207,28 @@ def _archives(settings: Settings) -> Finding:
     if not settings.archive.public_url and settings.http.host in EVERYWHERE:
         text += "; links to them name localhost unless [archive] public_url is set"
     return Finding("archives", "ok", text)
+
+
+def _audio_connector(settings: Settings) -> Finding:
+    """Whether a clear session's audio can be connected to a WebSocket here."""
+    check = "audio connector"
+    if not settings.connector.enabled:
+        return Finding(check, "ok", "off in the settings")
+    absent = missing_packages()
+    if absent:
+        return Finding(
+            check,
+            "warning",
+            f"cannot decode and send audio without {', '.join(absent)}",
+            f"pip install {' '.join(absent)}, or set [connector] enabled to false.",
+        )
+    text = f"up to {settings.connector.connections_max} connections"
+    version = landlock.version()
+    text += f", confined by Landlock {version}" if version else ", not confined (no Landlock)"
+    text += ", to public addresses"
+    if settings.egress.allowed_networks:
+        text += f" and {settings.egress.allowed_networks}"
+    return Finding(check, "ok", text)
 
 
 def _has_tap_reader() -> bool:

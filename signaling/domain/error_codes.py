@@ -83,6 +83,7 @@ class ErrorCode(StrEnum):
     FEATURE_UNAVAILABLE = "feature_unavailable"
     NO_CAPACITY = "no_capacity"
     ARCHIVE_QUOTA = "archive_quota"
+    CONNECT_FAILED = "connect_failed"
     ARCHIVE_NOT_FOUND = "archive_not_found"
     ARCHIVE_RUNNING = "archive_running"
     ARCHIVE_NOT_RECORDING = "archive_not_recording"

@@ -402,6 +402,13 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         "they expire.",
         rest_code=15954,
     ),
+    _E.CONNECT_FAILED: _row(
+        BadRequest,
+        400,
+        _PARAMETER,
+        "The WebSocket could not be opened.",
+        rest_code=15953,
+    ),
     _E.ARCHIVE_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Archive not found."),
     _E.ARCHIVE_RUNNING: _row(
         Conflict,

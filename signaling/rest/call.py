@@ -11,6 +11,7 @@ from signaling.archives.service import Archives
 from signaling.authenticator import Authenticator
 from signaling.broadcasts.service import Broadcasts
 from signaling.clock import Clock
+from signaling.connectors.service import AudioConnectors
 from signaling.domain.errors import ErrorCode, NotFound
 from signaling.domain.jwt_claims import Kind
 from signaling.domain.projects import Project
@@ -41,6 +42,7 @@ class Services:
     random_bytes: Callable[[int], bytes] = field(repr=False)
     archives: Archives
     broadcasts: Broadcasts
+    connectors: AudioConnectors
     callback_targets: TargetPolicy = field(default_factory=TargetPolicy)
 
 

@@ -109,6 +109,13 @@ class Callback(Reply):
     created_at: Milliseconds
 
 
+class AudioConnection(Reply):
+    """An audio connection, and the client that it is in the session."""
+
+    id: str
+    connection_id: str
+
+
 class ArchivedStream(Reply):
     """A stream of an archive or a broadcast in manual mode."""
 

@@ -256,6 +256,16 @@ class StartRender(Start):
     status_callback_url: Url | None = None
 
 
+class AudioTransport(msgspec.Struct, kw_only=True):
+    """How audio travels: as binary messages, or as JSON with base64 in its members."""
+
+    transport: Literal["binary", "json"] = "binary"
+    encoding: Literal["base64"] = "base64"
+    audio_field: Annotated[str, Meta(min_length=1, max_length=64)] = "audio"
+    receive_audio_field: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    static_fields: dict[str, Any] | None = None
+
+
 class AudioWebSocket(Body):
     """`audio_transport`: an object, or the same as JSON text, with either spelling of its members,
     because SDKs differ."""
@@ -263,7 +273,7 @@ class AudioWebSocket(Body):
     uri: Text
     streams: StreamIds | None = None
     headers: dict[str, str] | None = None
-    audio_rate: Literal[8000, 16000] | None = None
+    audio_rate: Literal[8000, 16000, 24000] | None = None
     bidirectional: bool | None = None
     audio_transport: dict[str, Any] | str | None = None
 

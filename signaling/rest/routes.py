@@ -17,6 +17,7 @@ from signaling.rest import (
     archives,
     broadcasts,
     callbacks,
+    connectors,
     explanations,
     features,
     live,
@@ -374,6 +375,9 @@ _BROADCAST_ROUTES = (
         ),
     ),
 )
+_CONNECTS_AUDIO = _start(
+    Feature.AUDIO_CONNECTOR, "/connect", requests.ConnectAudio, "Send audio to a WebSocket"
+)
 _FEATURE_ROUTES = (
     *_ARCHIVE_ROUTES,
     *_BROADCAST_ROUTES,
@@ -382,8 +386,28 @@ _FEATURE_ROUTES = (
     _list("/render", "renders"),
     _missing(_RENDER, "GET", "/render/{id}", 200, "Show a render"),
     _missing(_RENDER, "DELETE", "/render/{id}", 200, "Stop a render"),
-    _start(Feature.AUDIO_CONNECTOR, "/connect", requests.ConnectAudio, "Send audio to a WebSocket"),
-    _missing(E.CALL_NOT_FOUND, "POST", "/connect/{id}/stop", 200, "Stop sending audio"),
+    replace(
+        _CONNECTS_AUDIO,
+        handler=connectors.start,
+        answer=replies.AudioConnection,
+        errors=(
+            *_CONNECTS_AUDIO.errors,
+            E.AUTHENTICATION_FAILED,
+            E.TOKEN_EXPIRED,
+            E.PERMISSION_DENIED,
+            E.ADDRESS_REFUSED,
+            E.CONNECT_FAILED,
+            E.NO_CAPACITY,
+        ),
+    ),
+    Route(
+        "POST",
+        P + "/connect/{id}/stop",
+        connectors.stop,
+        200,
+        summary="Stop sending audio",
+        errors=(E.CALL_NOT_FOUND,),
+    ),
     _start(Feature.CAPTIONS, "/captions", requests.StartCaptions, "Start captions", 202),
     _missing(E.CAPTIONS_NOT_FOUND, "GET", "/captions/{id}", 200, "Show captions"),
     _missing(E.CAPTIONS_NOT_FOUND, "POST", "/captions/{id}/stop", 202, "Stop captions"),

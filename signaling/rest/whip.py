@@ -27,9 +27,9 @@ from signaling.http.answers import error_answer
 from signaling.http.reading import body_chunks, time_for
 from signaling.metrics import Metrics
 from signaling.rest import whip_requests as requests
-from signaling.rest.whip_client import HttpClient, hello_of, publish_of
 from signaling.sessions.client_slot import JoiningClient
 from signaling.sessions.directory import SessionDirectory
+from signaling.sessions.http_client import HttpClient, hello_of, publish_of
 
 log = structlog.get_logger(__name__)
 

@@ -13,7 +13,7 @@ from sealroute_client.media.sources import open_test_pattern
 from config.secret import Secret
 from config.settings import IceSettings, SignalingSettings
 from signaling.rest.whip import WhipGate
-from signaling.rest.whip_client import HttpClient
+from signaling.sessions.http_client import HttpClient
 from tests.media_site import MediaSite, media_site
 from tests.served import NEEDS_THE_MEDIA_CORE, psnr, subscribed, until
 

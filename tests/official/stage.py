@@ -87,7 +87,12 @@ class Stage:
                 serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
             )
         )
-        self.server = Server(folder / "data", e2ee=False, project=("--public-key", str(public)))
+        self.server = Server(
+            folder / "data",
+            e2ee=False,
+            project=("--public-key", str(public)),
+            config={"SEALROUTE_EGRESS_ALLOWED_NETWORKS": "127.0.0.0/8"},
+        )
         self.joined: list[Session] = []
         self.forwarding: set[asyncio.Task[None]] = set()
         self.writers: set[asyncio.StreamWriter] = set()

@@ -71,8 +71,8 @@ async def start(sdk, session: str, token: str, *, encrypted: bool) -> None:
     await sdk.refused(words, "dial", session, token, "sip:user@example.com", {"secure": True})
     page = {"sessionId": session, "token": token, "url": "https://example.com/page"}
     await sdk.refused(words, "startRender", page)
-    socket = {"uri": "wss://example.com/audio"}
-    await sdk.refused(words, "websocketConnect", session, token, socket["uri"], {})
+    inside = words if encrypted else "address is not public"
+    await sdk.refused(inside, "websocketConnect", session, token, "wss://10.0.0.1/audio", {})
     await sdk.refused(words, "startCaptions", session, token, {})
 
 

@@ -90,7 +90,7 @@ def record_and_send(sdk, session: str, token: str, *, encrypted: bool) -> None:
         sdk.start_render(session, token, "https://example.com/page")
     refused = errors.InvalidMediaModeError if encrypted else errors.RequestError
     with pytest.raises(refused):
-        sdk.connect_audio_to_websocket(session, token, {"uri": "wss://example.com/audio"})
+        sdk.connect_audio_to_websocket(session, token, {"uri": "wss://10.0.0.1/audio"})
     with pytest.raises(errors.RequestError, match=words if encrypted else None):
         sdk.start_captions(session, token)
     for found in (sdk.list_archives(session_id=session), sdk.get_archives(session_id=session)):

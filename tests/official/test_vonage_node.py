@@ -91,9 +91,9 @@ async def start(sdk, session: str, token: str, *, encrypted: bool) -> None:
     await sdk.refused(words, "intiateSIPCall", session, sip)
     page = {"url": "https://example.com/page"}
     await sdk.refused(words, "startExperienceComposerRender", session, token, page)
-    await sdk.refused(
-        words, "connectToWebsocket", session, token, {"uri": "wss://example.com/audio"}
-    )
+    inside = words if encrypted else "address is not public"
+    socket = {"uri": "wss://10.0.0.1/audio"}
+    await sdk.refused(inside, "connectToWebsocket", session, token, socket)
     await sdk.refused(words, "enableCaptions", session, token, {"partialCaptions": "true"})
 
 

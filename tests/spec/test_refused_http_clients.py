@@ -14,8 +14,9 @@ from signaling.domain.session_options import MediaMode, SessionOptions, SessionR
 from signaling.domain.tokens import Admission
 from signaling.metrics import Metrics
 from signaling.protocol import messages as m
-from signaling.rest import whip, whip_client
+from signaling.rest import whip
 from signaling.rest.whip import WhipGate
+from signaling.sessions import http_client
 from tests.conversation import House, settle
 from tests.fakes.media_plane import FakeClientMedia
 from tests.raw_peer import VP8_LINES, m_line, sdp
@@ -183,7 +184,7 @@ async def test_an_encoder_that_gets_no_answer_is_gone(open_site, monkeypatch):
     async def never(*_arguments, **_options):
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(whip_client, "ANSWER_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(http_client, "ANSWER_TIMEOUT_S", 0.05)
     monkeypatch.setattr(FakeClientMedia, "publish", never)
     site = await open_site()
     ann = await site.house.joined()

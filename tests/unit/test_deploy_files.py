@@ -52,6 +52,7 @@ def metrics() -> dict[str, set[str]]:
     totals |= dict.fromkeys(name for name in PlaneCounter if name not in LABELS)
     made = Metrics(lambda: dict.fromkeys(totals, 0))
     made.watch_egress(dict)
+    made.watch_connectors(dict)
     names = re.findall(r"^# TYPE (\S+) (\w+)$", made.render().decode(), re.MULTILINE)
     found: dict[str, set[str]] = {}
     for name, kind in names:

@@ -21,6 +21,7 @@ import pytest
 from bench.ports import free_port
 from config.secret import Secret
 from config.settings import (
+    ConnectorSettings,
     HttpSettings,
     IceSettings,
     MediaSettings,
@@ -34,6 +35,7 @@ from sfu.core_api import COUNTERS, DROP_REASONS
 from signaling.cli import doctor_machine, doctor_server, doctor_tls, doctor_turn
 from signaling.cli.doctor import address_finding, examine
 from signaling.cli.doctor_server import Local, local_findings, local_server
+from signaling.connectors import running
 from signaling.metrics import Metrics
 from signaling.server import running_server
 from tests.certificates import Authority
@@ -263,6 +265,17 @@ def test_it_says_whether_visitors_may_open_rooms(tmp_path, enabled, words):
     settings = replace(settings_in(tmp_path), rooms=RoomsSettings(enabled=enabled))
     (row,) = found(settings, "rooms")
     assert (row.state, words in row.detail) == ("ok", True)
+
+
+def test_what_an_audio_connector_lacks_is_named(tmp_path, monkeypatch):
+    settings = settings_in(tmp_path)
+    (row,) = found(settings, "audio connector")
+    assert (row.state, "public addresses" in row.detail) == ("ok", True)
+    off = replace(settings, connector=ConnectorSettings(enabled=False))
+    assert found(off, "audio connector")[0].detail == "off in the settings"
+    monkeypatch.setattr(running, "NEEDED", ("no_such_package",))
+    (row,) = found(settings, "audio connector")
+    assert (row.state, "no_such_package" in row.detail) == ("warning", True)
 
 
 def test_a_full_disk_is_reported(tmp_path, monkeypatch):

@@ -1,7 +1,9 @@
 import io
 import logging
 import platform
+import re
 import sys
+from typing import get_args
 
 import pytest
 import structlog
@@ -9,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.version import version
+from sfu.egress.connector_lines import ConnectorCount
 from signaling.logs import REDACTED, configure_logs, redact
 from signaling.metrics import Metrics
 
@@ -117,6 +120,15 @@ def test_handshakes_and_lost_transports_are_counted_by_what_became_of_them():
     assert 'sealroute_dtls_handshakes_total{result="connected"} 2.0' in text
     assert 'sealroute_dtls_handshakes_total{result="ice_timeout"} 1.0' in text
     assert 'sealroute_transports_lost_total{reason="closed"} 3.0' in text
+
+
+def test_what_happens_inside_audio_connections_is_counted():
+    metrics = Metrics(dict)
+    names = ("reconnects", "lies", *get_args(ConnectorCount))
+    metrics.watch_connectors(lambda: dict.fromkeys(names, 3))
+    text = metrics.render().decode()
+    assert "sealroute_audio_lies_total 3.0" in text
+    assert len(re.findall(r"^sealroute_audio_\w+_total 3\.0$", text, re.MULTILINE)) == 7
 
 
 def test_what_happens_inside_recordings_is_counted_by_reason():

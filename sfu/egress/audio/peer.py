@@ -25,6 +25,9 @@ _SEND_BUFFER_BYTES = 65_536
 PING_US = 10_000_000
 SILENCE_US = 25_000_000
 """Without a byte of the peer, which answers pings."""
+GOODBYE_S = 0.2
+_GOODBYE_CHUNKS = 16
+"""A peer that goes on to talk is not listened to for ever."""
 _NORMAL = CloseCode.NORMAL_CLOSURE
 
 "a name in IDNA".encode("idna")  # its tables are files, which this process gives up
@@ -145,11 +148,18 @@ class Peer:
             self._collect()
 
     def close(self) -> None:
-        """Says goodbye, as far as it can be said without waiting."""
+        """Says goodbye, and waits a moment for the peer to read it: a socket that is closed while
+        something is unread takes back what was said last."""
         with suppress(WebSocketException):
             self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
         self._collect()
         self.write()
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+            self._socket.settimeout(GOODBYE_S)
+            for _ in range(_GOODBYE_CHUNKS):
+                if not self._socket.recv(_CHUNK_BYTES):
+                    break
         self._socket.close()
 
     def _events(self) -> list[str | bytes]:

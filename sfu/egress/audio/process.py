@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -127,18 +127,18 @@ class _Process:
         while not self._is_over and self._peer.state == "connecting":
             self._wait(self._began_us + OPEN_US)
             self._is_over |= now_us() > self._began_us + OPEN_US
-        if self._peer.state == "open" and not self._is_over:
+        is_open = self._peer.state == "open" and not self._is_over
+        if is_open:
             self._pace = pace.Pace(now_us())
             self._control.send(OpenLine(landlock))
         while not self._is_over and not self._peer.is_over:
             self._wait(self._pace.due_us)
             self._step()
         if self._peer.is_over:
-            self._control.send(EndLine(self._end()))
+            # A peer that is done with the very handshake was never there.
+            how: Literal["closed", "lost"] = "closed" if self._peer.state == "closed" else "lost"
+            self._control.send(EndLine(how if is_open else "refused"))
         self._peer.close()
-
-    def _end(self) -> Any:  # noqa: ANN401 - one of the states that are over
-        return self._peer.state
 
     def _wait(self, until_us: int) -> None:
         """Until something came or is due, and handles what came."""
@@ -188,7 +188,7 @@ class _Process:
     def _beat(self, at_us: int) -> None:
         if at_us >= self._beat_us:
             self._beat_us = at_us + BEAT_US
-            self._counts["frames_left_out"] = self._peer.left_out
+            self._counts["frames_left_out"] = self._peer.left_out + self._pace.skipped
             self._counts["bytes_dropped"] = self._connector.dropped_bytes
             self._counts["messages_ignored"] = self._connector.ignored_messages
             self._control.send(BeatLine(dict(self._counts)), must_arrive=False)
@@ -215,9 +215,9 @@ class _Process:
             return
         if not self._connector.has_voice(frame.ssrc):
             return
-        decoder = self._decoders.setdefault(frame.ssrc, OpusDecoder())
+        opus = self._decoders.setdefault(frame.ssrc, OpusDecoder())
         try:
-            samples = decoder.decode(frame.data)
+            samples = opus.decode(frame.data)
         except UndecodableError:
             self._counts["undecodable_packets"] += 1
             return

@@ -7,6 +7,7 @@ import pytest
 from websockets.frames import CloseCode, Opcode
 from websockets.server import ServerProtocol
 
+from sfu.egress.audio import peer
 from sfu.egress.audio.peer import MAX_QUEUED_BYTES, PING_US, SILENCE_US, Peer, Target
 from tests.certificates import write_certificate
 
@@ -14,11 +15,22 @@ TARGET = Target("localhost", 80, "/a?b=c", {"X-Bot": "7"})
 NOW_US = 1_000_000
 
 
+@pytest.fixture(autouse=True)
+def short_goodbyes(monkeypatch):
+    monkeypatch.setattr(peer, "GOODBYE_S", 0.01)
+
+
+def tcp_pair():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        ours = socket.create_connection(listening.getsockname())
+        return ours, listening.accept()[0]
+
+
 class Server:
     """The other end: what it read, and a protocol without I/O."""
 
-    def __init__(self, context=None, tls=None):
-        ours, self.socket = socket.socketpair()
+    def __init__(self, context=None, tls=None, pair=None):
+        ours, self.socket = pair or socket.socketpair()
         self.socket.setblocking(False)
         self.protocol = ServerProtocol(max_size=None)
         self.peer = Peer(ours, TARGET, context, NOW_US)
@@ -200,6 +212,19 @@ def test_goodbye_is_said(server):
     server._read()
     assert server.frames[-1].opcode is Opcode.CLOSE
     assert server.protocol.close_rcvd.code == CloseCode.NORMAL_CLOSURE
+
+
+def test_goodbye_is_read_by_a_peer_that_talks():
+    server = Server(pair=tcp_pair())
+    server.turn()
+    server.protocol.send_binary(bytes(50_000))
+    server._write()
+    server.peer.close()
+    server.protocol.send_binary(b"more")
+    server._write()
+    server._read()
+    assert server.frames[-1].opcode is Opcode.CLOSE
+    server.socket.close()
 
 
 @pytest.mark.parametrize("known", [True, False])

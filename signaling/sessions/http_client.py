@@ -1,4 +1,5 @@
-"""A client that uses HTTP: it publishes one stream (WHIP) or plays one (WHEP).
+"""A client without a WebSocket: it uses HTTP, and publishes one stream (WHIP) or plays one (WHEP),
+or it is the server's own, as an Audio Connector.
 
 It replaces the WebSocket of other clients. This module handles its messages: it waits for the
 answer to its single request and notices the end.
@@ -19,9 +20,11 @@ _HELLO, _REQUEST, _BYE = 1, 2, 3
 
 
 class HttpClient:
-    """Implements `MessageSink`. `on_end` is called once, when the Connection ends."""
+    """Implements `MessageSink`. `on_end` is called once, when the Connection ends.
+    `leaves_with_stream`: there is nothing else that it is there for."""
 
-    def __init__(self, on_end: Callable[[], None]) -> None:
+    def __init__(self, on_end: Callable[[], None], *, leaves_with_stream: bool = True) -> None:
+        self._leaves_with_stream = leaves_with_stream
         self.connection: ConnectionId | None = None
         self.stream: StreamId | None = None
         self.ice_servers: tuple[m.IceServer, ...] = ()
@@ -42,7 +45,9 @@ class HttpClient:
             case m.TransportLost():
                 self._leave_soon()
             case m.StreamDestroyed(stream_id=stream) if stream == self.stream:
-                self._leave_soon()
+                self.stream = None
+                if self._leaves_with_stream:
+                    self._leave_soon()
             case _:
                 """Other messages are for clients with an SDK."""
 

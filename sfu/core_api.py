@@ -400,8 +400,8 @@ class ConsentExpired:
 
 @dataclass(frozen=True, slots=True)
 class TapClosed:
-    """The reader of a tap has closed its end, or lost it because it floods. The tap stays until it
-    is closed, and writes nothing.
+    """The reader of a tap has closed its end, or lost it because it floods. The tap stays
+    until it is closed, and writes nothing.
     """
 
     transport: TransportHandle

@@ -31,7 +31,7 @@ PYTHON_SDK := sdk/python/src/sealroute_client
 # Python's side of the seam to the media core, from its description in Rust.
 CORE_API = cargo run --quiet --manifest-path native/Cargo.toml --jobs $(JOBS) -p sealroute-schema | $(BIN)/python scripts/core_api.py | $(BIN)/ruff format --stdin-filename sfu/core_api.py -
 
-.PHONY: fuzz check-descriptors check-switches help run build test test-all test-parts test-image test-deploy image-not-tested test-python test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format bench bench-quick bench-full bench-forwarding bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-attack docs docs-site clean
+.PHONY: fuzz check-descriptors check-switches help run build packages test test-all test-parts test-image test-deploy image-not-tested test-python test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format bench bench-quick bench-full bench-forwarding bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-attack docs docs-site clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -87,6 +87,9 @@ build: ## Build everything into .venv
 	@$(MAKE) --silent --no-print-directory --jobs=$(JOBS) $(VENV)/native.stamp $(VENV)/client.stamp $(VENV)/web.stamp
 
 # --- the main job -------------------------------------------------------------------------
+
+packages: build ## npm tarballs and Python wheels, into .cache/packages
+	@scripts/packages .cache/packages
 
 run: build ## Set up and serve (embedded default: SQLite, one process)
 	@exec $(BIN)/sealroute serve --development $(ARGS)

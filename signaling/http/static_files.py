@@ -41,7 +41,13 @@ _TYPES = {
     ".png": "image/png",
     ".ico": "image/x-icon",
     ".ts": "text/plain; charset=utf-8",
+    # What the SDK's filters load.
+    ".wasm": "application/wasm",
+    ".tflite": "application/octet-stream",
+    ".binarypb": "application/octet-stream",
 }
+_ENCODINGS = {"br": ".br", "gzip": ".gz"}
+"""What the library looks for beside a file, in its order, when the client accepts it."""
 
 
 def find_file(root: Path, raw_path: str) -> Path | None:
@@ -59,9 +65,20 @@ def find_file(root: Path, raw_path: str) -> Path | None:
     return path if inside and path.is_file() and path.suffix in _TYPES else None
 
 
+def _served(request: web.Request, path: Path) -> Path:
+    """The file, or what the build compressed of it: the library sends that, and its tag."""
+    accepted = request.headers.get("Accept-Encoding", "").lower()
+    beside = (
+        path.with_name(path.name + ending)
+        for encoding, ending in _ENCODINGS.items()
+        if encoding in accepted
+    )
+    return next((file for file in beside if file.is_file()), path)
+
+
 def refusal_of(request: web.Request, path: Path) -> DomainError | None:
     """What the request asks of a file and cannot have; the library would say so without a word."""
-    found = path.stat()
+    found = _served(request, path).stat()
     tags = request.if_match
     unchanged_since = request.if_unmodified_since
     if tags is not None and not {f"{found.st_mtime_ns:x}-{found.st_size:x}", "*"} & {
@@ -85,6 +102,7 @@ def file_response(path: Path, host: str) -> web.FileResponse:
             "Content-Security-Policy": content_security_policy(host),
             "Permissions-Policy": PERMISSIONS_POLICY,
             "Cache-Control": "no-cache",
+            "Vary": "Accept-Encoding",
             # Pages of other origins load the SDK as a module.
             "Access-Control-Allow-Origin": "*",
         },

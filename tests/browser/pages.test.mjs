@@ -8,7 +8,7 @@ before(async () => (lab = await Lab.open()));
 afterEach(() => lab.empty());
 after(() => lab?.close());
 
-test('a page whose policy allows only its own scripts and blob workers holds an encrypted call', async () => {
+test('a page whose policy allows only its own scripts and blob workers, or only trusted types, holds an encrypted call', async () => {
   const room = await lab.server.createRoom();
   const [ada, bob] = [await lab.join(room), await lab.join(room)];
   const policy = await ada.do(async () => {
@@ -26,6 +26,17 @@ test('a page whose policy allows only its own scripts and blob workers holds an 
   assert.match(policy.header, /^script-src 'self'; worker-src 'self' blob:$/);
   assert.equal(policy.evaluates, false);
   await bob.sees(await ada.publish());
+  const cai = await lab.join(room, { path: '/pages/lab.html?trusted' });
+  const takesText = await cai.do(() => {
+    try {
+      document.createElement('script').src = '/pages/nothing.js';
+      return true;
+    } catch {
+      return false;
+    }
+  });
+  assert.equal(takesText, false);
+  await bob.sees(await cai.publish());
 });
 
 test('a page without blob workers gives the worker a URL', async () => {

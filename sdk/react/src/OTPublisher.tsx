@@ -1,7 +1,9 @@
+'use client';
+
 import { useEffect, useRef, useState, type CSSProperties, type ReactNode } from 'react';
-import { useSession } from './context';
-import { useEvents, useLatest } from './hooks';
-import type { EventHandlers, Publisher } from './ot';
+import { useSession } from './context.js';
+import { useEvents, useLatest } from './hooks.js';
+import type { EventHandlers, Publisher } from './ot.js';
 
 /** Options of `OT.initPublisher`. */
 export interface OTPublisherProperties {

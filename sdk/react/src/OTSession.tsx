@@ -1,6 +1,8 @@
+'use client';
+
 import { useEffect, useMemo, useRef, useState, type ReactNode } from 'react';
-import { SessionContext } from './context';
-import { useEvents, useLatest } from './hooks';
+import { SessionContext } from './context.js';
+import { useEvents, useLatest } from './hooks.js';
 import {
   loadedOpenTok,
   type EventHandlers,
@@ -8,7 +10,7 @@ import {
   type Session,
   type SessionEncryptionState,
   type Stream,
-} from './ot';
+} from './ot.js';
 
 /** What `OTSession` takes. */
 export interface OTSessionProps {
@@ -43,19 +45,22 @@ export interface OTSessionProps {
 export function OTSession(props: OTSessionProps): ReactNode {
   const { sessionId, token, encryptionSecret, children } = props;
   const apiKey = props.apiKey ?? props.applicationId ?? '';
-  const ot = useMemo(() => props.ot ?? loadedOpenTok(), [props.ot]);
+  const chosen = props.ot;
   const latest = useLatest(props);
   /** Sessions that could not connect: their later failures are not reported. */
   const failed = useRef(new WeakSet<Session>());
   /** What each session has, or gets, already: a key is derived once for it. */
   const given = useRef(new WeakMap<Session, string>());
-  const [session, setSession] = useState<Session | null>(null);
+  const [made, setMade] = useState<{ ot: OpenTok; session: Session } | null>(null);
+  const session = made?.session ?? null;
   const [connected, setConnected] = useState(false);
   const [encryptionState, setEncryptionState] = useState<SessionEncryptionState>('unknown');
   const [streams, setStreams] = useState<readonly Stream[]>([]);
 
   useEffect(() => {
     const { encryptionSecret: secret } = latest.current;
+    // Here and not while it renders: on a server there is no script that could have been loaded.
+    const ot = chosen ?? loadedOpenTok();
     const started = ot.initSession(apiKey, sessionId, optionsOf(latest.current));
     if (typeof secret === 'string') given.current.set(started, secret);
     const fail = (error: Error): void => {
@@ -76,7 +81,7 @@ export function OTSession(props: OTSessionProps): ReactNode {
         if (mounted) setEncryptionState(newValue);
       },
     });
-    setSession(started);
+    setMade({ ot, session: started });
     setEncryptionState(started.encryptionState);
     started.connect(token, (error) => {
       if (!mounted) return;
@@ -90,12 +95,12 @@ export function OTSession(props: OTSessionProps): ReactNode {
     });
     return () => {
       mounted = false;
-      setSession(null);
+      setMade(null);
       setConnected(false);
       setStreams([]);
       started.disconnect();
     };
-  }, [ot, apiKey, sessionId, token, latest]);
+  }, [chosen, apiKey, sessionId, token, latest]);
 
   useEffect(() => {
     if (!session || typeof encryptionSecret !== 'string') return undefined;
@@ -118,8 +123,8 @@ export function OTSession(props: OTSessionProps): ReactNode {
   useEvents(session, props.eventHandlers);
   const state = useMemo(() => {
     const usable = connected && (encryptionState === 'keyed' || encryptionState === 'none');
-    return session ? { ot, session, connected, usable, encryptionState, streams } : null;
-  }, [ot, session, connected, encryptionState, streams]);
+    return made ? { ...made, connected, usable, encryptionState, streams } : null;
+  }, [made, connected, encryptionState, streams]);
   return <SessionContext.Provider value={state}>{children}</SessionContext.Provider>;
 }
 

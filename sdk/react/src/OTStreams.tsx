@@ -1,6 +1,8 @@
+'use client';
+
 import { cloneElement, type ReactElement, type ReactNode } from 'react';
-import { useSession } from './context';
-import type { OTSubscriberProps } from './OTSubscriber';
+import { useSession } from './context.js';
+import type { OTSubscriberProps } from './OTSubscriber.js';
 
 /** What `OTStreams` takes. */
 export interface OTStreamsProps {

@@ -1,5 +1,7 @@
+'use client';
+
 import { createContext, useContext } from 'react';
-import type { OpenTok, Session, SessionEncryptionState, Stream } from './ot';
+import type { OpenTok, Session, SessionEncryptionState, Stream } from './ot.js';
 
 /** The session that encloses a component, and its state. */
 export interface SessionState {

@@ -1,5 +1,7 @@
+'use client';
+
 import { useEffect, useRef } from 'react';
-import type { Emitter, EventHandlers } from './ot';
+import type { Emitter, EventHandlers } from './ot.js';
 
 /** The newest value, readable in effects that must not run again when it changes. */
 export function useLatest<Value>(value: Value): { readonly current: Value } {

@@ -85,6 +85,57 @@ const lab = {
     }
   },
 
+  /** Publishes a checkerboard and noise: all background, and no speech. */
+  async publishRoughly(properties = {}) {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 240 });
+    const context = canvas.getContext('2d');
+    let shift = 0;
+    const draw = () => {
+      shift = 1 - shift;
+      for (let x = 0; x < 20; x += 1) {
+        for (let y = 0; y < 15; y += 1) {
+          context.fillStyle = (x + y) % 2 === 0 ? '#000' : '#fff';
+          context.fillRect(16 * x, 16 * y, 16, 16);
+        }
+      }
+      // A canvas that does not change is not captured.
+      context.fillStyle = shift ? '#111' : '#222';
+      context.fillRect(0, 0, 16, 16);
+    };
+    setInterval(draw, 100);
+    const audio = new AudioContext();
+    const noise = audio.createBuffer(1, 2 * audio.sampleRate, audio.sampleRate);
+    const samples = noise.getChannelData(0);
+    for (let index = 0; index < samples.length; index += 1) samples[index] = Math.random() - 0.5;
+    const source = new AudioBufferSourceNode(audio, { buffer: noise, loop: true });
+    const output = audio.createMediaStreamDestination();
+    source.connect(output);
+    source.start();
+    const publisher = OT.initPublisher('publishers', {
+      insertMode: 'append',
+      videoSource: canvas.captureStream().getVideoTracks()[0],
+      audioSource: output.stream.getAudioTracks()[0],
+      ...properties,
+    });
+    lab.publishers.push(publisher);
+    await lab.session.publish.promise(publisher);
+    return publisher.stream.streamId;
+  },
+
+  /** Brightness of what is shown of a stream: its mean, and how far pixels are from it. */
+  brightness(streamId) {
+    const video = lab.video(streamId);
+    if (!video?.videoWidth) return null;
+    const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 240 });
+    const context = canvas.getContext('2d', { willReadFrequently: true });
+    context.drawImage(video, 0, 0, 320, 240);
+    const { data } = context.getImageData(0, 0, 320, 240);
+    const values = data.filter((_, index) => index % 4 === 1);
+    const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+    const spread = values.reduce((sum, value) => sum + Math.abs(value - mean), 0) / values.length;
+    return { mean, spread };
+  },
+
   video(streamId) {
     return lab.subscribers.get(streamId)?.element?.querySelector('video');
   },

@@ -10,8 +10,17 @@ const roots = {
   pages: fileURLToPath(new URL('../pages', import.meta.url)),
   built: fileURLToPath(new URL('../../../sdk/react/dist-test', import.meta.url)),
 };
-const types = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript' };
+const types = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.mjs': 'text/javascript',
+  '.wasm': 'application/wasm',
+};
 export const STRICT_CSP = "script-src 'self'; worker-src 'self' blob:";
+/** For pages with filters, which are WebAssembly. */
+export const FILTERS_CSP = "script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:";
+/** For pages that take scripts from named policies alone. */
+export const TRUSTED_CSP = `${STRICT_CSP}; require-trusted-types-for 'script'; trusted-types sealroute`;
 /** For pages that give the worker's URL: not even blobs. */
 export const STRICTEST_CSP = "script-src 'self'; worker-src 'self'";
 
@@ -41,8 +50,9 @@ export class Pages {
       }
       response.setHeader('Content-Type', types[extname(pathname)] ?? 'application/octet-stream');
       if (folder === 'pages') {
-        const strictest = searchParams.has('no-blob');
-        response.setHeader('Content-Security-Policy', strictest ? STRICTEST_CSP : STRICT_CSP);
+        const policies = { 'no-blob': STRICTEST_CSP, filters: FILTERS_CSP, trusted: TRUSTED_CSP };
+        const named = Object.keys(policies).find((name) => searchParams.has(name));
+        response.setHeader('Content-Security-Policy', policies[named] ?? STRICT_CSP);
       }
       response.end(content);
     } catch {

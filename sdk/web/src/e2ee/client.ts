@@ -1,6 +1,7 @@
 /** The page's side of the e2ee worker: requests, notices, and attaching transforms. */
 import workerSource from 'virtual:e2ee-worker';
 import { type OTError, otError } from '../errors';
+import { workerUrl as trustedUrl } from '../trusted-types';
 import type {
   FromWorker,
   Notice,
@@ -43,7 +44,7 @@ export class E2eeClient {
   /** `workerUrl`: for pages whose CSP has no `worker-src blob:`; dist/e2ee-worker.js. */
   constructor(workerUrl?: string) {
     const url = workerUrl ?? blobUrl();
-    this.worker = new Worker(url, { name: 'sealroute-e2ee' });
+    this.worker = new Worker(trustedUrl(url), { name: 'sealroute-e2ee' });
     workersOf.register(this, this.worker);
     // Weakly: a worker ends with the Session object that it belongs to.
     const self = new WeakRef(this);

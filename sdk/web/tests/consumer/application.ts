@@ -1,5 +1,5 @@
 // An application in TypeScript against the types that are published: `npm run build` compiles it.
-import OT, { initSession, type OTError, type SessionOptions } from '../../dist/types/index';
+import OT, { initSession, type OTError, type SessionOptions } from '../../dist/types/index.js';
 
 const options: SessionOptions = { encryptionSecret: 'a secret of the application' };
 const session = initSession('key', 'session', options);

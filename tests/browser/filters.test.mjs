@@ -1,0 +1,62 @@
+// Filters and media processors work on what is sent before it is encrypted: judged by what arrives.
+import { after, afterEach, before, test } from 'node:test';
+import assert from 'node:assert/strict';
+import { LONG } from './support/browsers.mjs';
+import { Lab } from './support/lab.mjs';
+
+let lab;
+before(async () => (lab = await Lab.open()));
+afterEach(() => lab.empty());
+after(() => lab?.close());
+
+/** Long: without a GPU the first frame takes long, and each one tenths of a second. */
+const FOR_LONG_MS = 60_000;
+
+test(
+  'on an encrypted call the background is blurred and noise goes, and comes back',
+  { skip: LONG },
+  async () => {
+    const room = await lab.server.createRoom();
+    const [ada, bob] = [
+      await lab.join(room, { path: '/pages/lab.html?filters' }),
+      await lab.join(room),
+    ];
+    const streamId = await ada.do(() => globalThis.lab.publishRoughly());
+    const untilSpread = (least, most) =>
+      bob.until(
+        (id, low, high) => {
+          const { mean, spread } = globalThis.lab.brightness(id) ?? {};
+          return mean > 80 && mean < 180 && spread >= low && spread <= high;
+        },
+        `a spread from ${least} to ${most}`,
+        FOR_LONG_MS,
+        ...[streamId, least, most],
+      );
+    const levelOfBob = () =>
+      bob.do(async (id) => {
+        const energy = async () => (await globalThis.lab.received(id)).audio?.totalAudioEnergy ?? 0;
+        const first = await energy();
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+        return (await energy()) - first;
+      }, streamId);
+    await untilSpread(70, 130);
+    const loud = await levelOfBob();
+    await ada.do(async () => {
+      const [publisher] = globalThis.lab.publishers;
+      await publisher.applyVideoFilter({ type: 'backgroundBlur', blurStrength: 'high' });
+      await publisher.applyAudioFilter({ type: 'advancedNoiseSuppression' });
+    });
+    await untilSpread(0, 40);
+    let quiet = loud;
+    for (let look = 0; look < 15 && quiet >= loud / 3; look += 1) quiet = await levelOfBob();
+    assert.ok(quiet < loud / 3, `noise: ${loud} before, ${quiet} after`);
+    const inUse = await ada.do(async () => {
+      const [publisher] = globalThis.lab.publishers;
+      const types = [publisher.getVideoFilter().type, publisher.getAudioFilter().type];
+      await publisher.clearVideoFilter();
+      return [...types, publisher.getVideoFilter()];
+    });
+    assert.deepEqual(inUse, ['backgroundBlur', 'advancedNoiseSuppression', null]);
+    await untilSpread(70, 130);
+  },
+);

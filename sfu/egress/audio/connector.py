@@ -15,10 +15,8 @@ from sfu.egress.audio.messages import Audio, Clear, Notify, Transport
 from sfu.egress.audio.pace import SLOT_US
 from sfu.egress.audio.playout import Playout
 from sfu.egress.audio.resample import BLOCK, Decimator, Interpolator, Samples
-from sfu.egress.audio.voices import Mix, Voice, position
+from sfu.egress.audio.voices import Voices, position
 
-MAX_VOICES = 60
-"""Mixed at a time, with some room: a session tells which 50 are heard."""
 _FULL = 32_767
 _ENDING = 10
 _SIGN_OF_LIFE = 20
@@ -46,8 +44,7 @@ class Step:
 class Connector:
     def __init__(self, form: Form) -> None:
         self._form = form
-        self._voices: dict[int, Voice] = {}
-        self._mix = Mix()
+        self._voices = Voices()
         self._narrow = Decimator(form.rate_hz)
         self._wide = Interpolator(form.rate_hz)
         self._playout = Playout(form.rate_hz)
@@ -63,20 +60,17 @@ class Connector:
         return self._playout.dropped_bytes
 
     def add_voice(self, track: int) -> None:
-        if len(self._voices) < MAX_VOICES:
-            self._voices[track] = Voice()
+        self._voices.add(track)
 
     def remove_voice(self, track: int) -> None:
-        self._voices.pop(track, None)
+        self._voices.remove(track)
 
     def has_voice(self, track: int) -> bool:
-        return track in self._voices
+        return self._voices.has(track)
 
     def hear(self, track: int, pts_us: int, now_us: int, samples: Samples) -> None:
         """Decoded audio of a track."""
-        voice = self._voices.get(track)
-        if voice is not None:
-            voice.add(pts_us, now_us, samples)
+        self._voices.hear(track, pts_us, now_us, samples)
 
     def handle_message(self, message: str | bytes) -> None:
         match messages.read(message, self._form.transport):
@@ -99,9 +93,7 @@ class Connector:
         return Step([*answers, *notified, self._heard(slot)], speech)
 
     def _heard(self, slot: int) -> str | bytes:
-        at = position(slot * SLOT_US)
-        blocks = [block for voice in self._voices.values() if (block := voice.take(at)) is not None]
-        narrow = self._narrow.convert(self._mix.of(blocks))
+        narrow = self._narrow.convert(self._voices.mixed(position(slot * SLOT_US)))
         audio = np.round(np.clip(narrow, -1.0, 1.0) * _FULL).astype("<i2").tobytes()
         return self._form.transport.encode(audio)
 

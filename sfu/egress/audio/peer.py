@@ -16,6 +16,8 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import WebSocketURI
 
+from sfu.egress.audio.tls import Tls
+
 MAX_MESSAGE_BYTES = 4 << 20
 """A minute of audio at 24 kHz in base64 is 3.8 MB."""
 _CHUNK_BYTES = 65_536
@@ -29,8 +31,6 @@ GOODBYE_S = 0.2
 _GOODBYE_CHUNKS = 16
 """A peer that goes on to talk is not listened to for ever."""
 _NORMAL = CloseCode.NORMAL_CLOSURE
-
-"a name in IDNA".encode("idna")  # its tables are files, which this process gives up
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Peer:
         path, _, query = target.resource.partition("?")
         uri = WebSocketURI(tls is not None, target.host, target.port, path, query)
         self._protocol = ClientProtocol(uri, max_size=MAX_MESSAGE_BYTES)
-        self._tls = None if tls is None else _Tls(tls, target.host)
+        self._tls = None if tls is None else Tls(tls, target.host)
         self._queue = bytearray()
         self._parts: list[bytes] = []
         self._is_text = False
@@ -204,41 +204,3 @@ class Peer:
             self._queue += data if self._tls is None else self._tls.write(data)
         if self._tls is not None:
             self._queue += self._tls.pending()
-
-
-class _Tls:
-    """TLS without I/O."""
-
-    def __init__(self, context: ssl.SSLContext, host: str) -> None:
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
-        self._is_up = False
-        self._waiting = bytearray()
-
-    def read(self, chunk: bytes) -> bytes:
-        """What the peer said. Errors: `ssl.SSLError`, also of its certificate."""
-        self._incoming.write(chunk)
-        plain = bytearray()
-        with suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError):
-            self._handshake()
-            while part := self._object.read(_CHUNK_BYTES):
-                plain += part
-        return bytes(plain)
-
-    def write(self, data: bytes) -> bytes:
-        """What to send for it; it waits for the handshake."""
-        self._waiting += data
-        with suppress(ssl.SSLWantReadError):
-            self._handshake()
-        return self.pending()
-
-    def pending(self) -> bytes:
-        return self._outgoing.read()
-
-    def _handshake(self) -> None:
-        if not self._is_up:
-            self._object.do_handshake()
-            self._is_up = True
-        if self._waiting:
-            self._object.write(self._waiting)
-            self._waiting.clear()

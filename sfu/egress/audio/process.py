@@ -9,26 +9,18 @@ It ends with the connection; the server makes the next one, with another process
 import select
 import socket
 import ssl
-import struct
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
-from typing import Any, Literal
-
-import msgspec
-import numpy as np
+from typing import Literal
 
 from sfu.egress.audio import pace
 from sfu.egress.audio.connector import Connector, Form
 from sfu.egress.audio.messages import Transport
-from sfu.egress.audio.opus import OpusDecoder, OpusEncoder, UndecodableError
 from sfu.egress.audio.peer import Peer, Target
-from sfu.egress.audio.resample import Samples
+from sfu.egress.audio.session_audio import OpenReader, SessionAudio
+from sfu.egress.audio.tls import trust
 from sfu.egress.child.confinement import confine
 from sfu.egress.child.control_socket import ControlSocket
-from sfu.egress.child.frames import Reader, frame_of
 from sfu.egress.connector_lines import (
     BeatLine,
     ConnectLine,
@@ -49,22 +41,8 @@ BEAT_US = 1_000_000
 FIRST_LINE_S = 10.0
 OPEN_US = 15_000_000
 """The server's patience is shorter; without a server nobody else would end this."""
-_STALE_US = 1_000_000
-"""Older frames were left by a process that died."""
-_RECORD = struct.Struct("<BBHIQ")
-_PUBLISH_UP = 7
-_RTP = struct.Struct(">BBHII")
-_ROOTS = (
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-)
-"""Folders of single certificates are read when one is looked for, which this process cannot do."""
-
 MEMORY_BYTES = 268_435_456
 """Beyond what is loaded: 50 voices take 60 MB, and a minute of audio in JSON some ten."""
-
-OpenReader = Callable[[int, int], Reader]
 
 
 def now_us() -> int:
@@ -87,15 +65,6 @@ def main(open_reader: OpenReader) -> int:
     return 0
 
 
-def trust(roots: str) -> ssl.SSLContext:
-    """Errors: `OSError` if there are no trusted certificates."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    own = ssl.get_default_verify_paths().cafile
-    found = (path for path in (roots or own or "", *_ROOTS) if path and Path(path).exists())
-    context.load_verify_locations(cafile=roots or next(found, None))
-    return context
-
-
 class _Process:
     def __init__(
         self,
@@ -107,16 +76,11 @@ class _Process:
         transport = Transport(job.audio_field, job.receive_audio_field, job.static_fields)
         self._connector = Connector(Form(job.rate_hz, job.bidirectional, transport, job.headers))
         self._control = control
-        self._media = socket.socket(fileno=MEDIA_DESCRIPTOR)
-        self._reader = open_reader(MEDIA_DESCRIPTOR, job.hold_ms)
+        self._session = SessionAudio(MEDIA_DESCRIPTOR, job.hold_ms, open_reader, self._connector)
         target = Target(job.host, job.port, job.resource, job.upgrade_headers)
         self._began_us = now_us()
         self._peer = Peer(socket.socket(fileno=PEER_DESCRIPTOR), target, tls, self._began_us)
         self._pace = pace.Pace(self._began_us)
-        self._decoders: dict[int, OpusDecoder] = {}
-        self._tracks: dict[str, list[int]] = {}
-        self._encoder = OpusEncoder()
-        self._form: SpeakLine | None = None
         self._said_spoken = False
         self._is_over = False
         self._beat_us = 0
@@ -159,7 +123,7 @@ class _Process:
         for line in lines:
             match line:
                 case SpeakLine():
-                    self._form = line
+                    self._session.may_speak(line)
                     self._connector.may_speak = True
                 case LeaveLine():
                     self._is_over = True
@@ -169,7 +133,8 @@ class _Process:
     def _step(self) -> None:
         at_us = now_us()
         self._peer.handle_time(at_us)
-        self._hear(at_us)
+        self._session.listen(at_us)
+        self._is_over |= self._session.is_over
         for slot in self._pace.slots(at_us):
             step = self._connector.step(slot)
             *answers, audio = step.to_peer
@@ -178,7 +143,7 @@ class _Process:
             self._peer.send(audio)
             self._counts["frames_sent"] += 1
             if step.speech is not None:
-                self._publish(slot, step.speech)
+                self._session.speak(slot, step.speech, at_us)
         self._peer.write()
         if self._connector.has_spoken and not self._said_spoken:
             self._said_spoken = True
@@ -191,66 +156,5 @@ class _Process:
             self._counts["frames_left_out"] = self._peer.left_out + self._pace.skipped
             self._counts["bytes_dropped"] = self._connector.dropped_bytes
             self._counts["messages_ignored"] = self._connector.ignored_messages
-            self._control.send(BeatLine(dict(self._counts)), must_arrive=False)
-
-    # --- from the session -------------------------------------------------------------------
-
-    def _hear(self, at_us: int) -> None:
-        try:
-            items = self._reader.read(0)
-        except (OSError, ValueError):
-            items = [("end", at_us)]
-        for item in items:
-            match item:
-                case ("frame", *_):
-                    self._decode(item, at_us)
-                case ("json", _, body):
-                    self._handle_event(body)
-                case ("end", *_):
-                    self._is_over = True
-
-    def _decode(self, item: tuple[Any, ...], at_us: int) -> None:
-        frame = frame_of(item)
-        if frame.codec != "opus" or frame.pts_us < at_us - _STALE_US:
-            return
-        if not self._connector.has_voice(frame.ssrc):
-            return
-        opus = self._decoders.setdefault(frame.ssrc, OpusDecoder())
-        try:
-            samples = opus.decode(frame.data)
-        except UndecodableError:
-            self._counts["undecodable_packets"] += 1
-            return
-        self._connector.hear(frame.ssrc, frame.pts_us, at_us, samples)
-
-    def _handle_event(self, body: bytes) -> None:
-        event = msgspec.json.decode(body)
-        if event["event"] == "streamAdded":
-            tracks = [track["ssrc"] for track in event["tracks"] if track["kind"] == "audio"]
-            self._tracks[event["stream"]] = tracks
-            for track in tracks:
-                self._connector.add_voice(track)
-        elif event["event"] == "streamRemoved":
-            for track in self._tracks.pop(event["stream"], []):
-                self._connector.remove_voice(track)
-                self._decoders.pop(track, None)
-
-    # --- to the session ---------------------------------------------------------------------
-
-    def _publish(self, slot: int, speech: Samples) -> None:
-        packet, form = self._encoder.encode(speech), self._form
-        if not packet or form is None:
-            return
-        number, at = pace.sequence_number(slot), pace.timestamp(slot)
-        rtp = _RTP.pack(0x90, form.payload_type, number, at, form.ssrc)
-        level = struct.pack(">HHBBxx", 0xBEDE, 1, form.audio_level_id << 4, _level(speech))
-        record = _RECORD.pack(_PUBLISH_UP, 0, 1, form.ssrc, now_us())
-        with suppress(OSError):  # the server is far behind, or gone
-            self._media.send(record + rtp + level + packet, socket.MSG_DONTWAIT)
-
-
-def _level(speech: Samples) -> int:
-    """In -dBov, with the flag of voice activity (RFC 6464)."""
-    loudness = float(np.sqrt(np.mean(np.square(speech))))
-    level = 127 if loudness < 1e-6 else min(127, max(0, round(-20 * np.log10(loudness))))
-    return level | (0x80 if level < 60 else 0)
+            counts = self._counts + self._session.counts
+            self._control.send(BeatLine(dict(counts)), must_arrive=False)

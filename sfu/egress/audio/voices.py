@@ -14,6 +14,8 @@ from sfu.egress.audio.resample import BLOCK, Samples
 from sfu.egress.child.mix import LOOKAHEAD, Limiter
 
 SAMPLES_PER_MS = 48
+MAX_VOICES = 60
+"""Mixed at a time, with some room: a session tells which 50 are heard."""
 _RING = 2_000 * SAMPLES_PER_MS
 MIN_DELAY = 60 * SAMPLES_PER_MS
 MAX_DELAY = 300 * SAMPLES_PER_MS
@@ -117,3 +119,32 @@ class Mix:
         self._seen = mixed[-LOOKAHEAD:].copy()
         limited: Samples = self._limiter.limit(mixed[:, None])[:, 0]
         return limited
+
+
+class Voices:
+    """Those of the tracks of a session, and what they sound like together."""
+
+    def __init__(self) -> None:
+        self._voices: dict[int, Voice] = {}
+        self._mix = Mix()
+
+    def add(self, track: int) -> None:
+        if len(self._voices) < MAX_VOICES:
+            self._voices[track] = Voice()
+
+    def remove(self, track: int) -> None:
+        self._voices.pop(track, None)
+
+    def has(self, track: int) -> bool:
+        return track in self._voices
+
+    def hear(self, track: int, pts_us: int, now_us: int, samples: Samples) -> None:
+        """Decoded audio of a track."""
+        voice = self._voices.get(track)
+        if voice is not None:
+            voice.add(pts_us, now_us, samples)
+
+    def mixed(self, at: int) -> Samples:
+        """The block that is heard at this position."""
+        blocks = [block for voice in self._voices.values() if (block := voice.take(at)) is not None]
+        return self._mix.of(blocks)

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from sfu.egress.audio import messages
-from sfu.egress.audio.connector import MAX_VOICES, Connector, Form
+from sfu.egress.audio.connector import Connector, Form
 from sfu.egress.audio.messages import Transport
 from sfu.egress.audio.pace import SLOT_US
 from sfu.egress.audio.resample import BLOCK
+from sfu.egress.audio.voices import MAX_VOICES
 
 START = 50_000
 

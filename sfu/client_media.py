@@ -38,8 +38,11 @@ class NativeClientMedia:
     ) -> PublishAnswer:
         return self.uplink.publish(stream, offer_sdp, tracks)
 
-    def publish_through(self, tap: Tap) -> None:
-        self.uplink.publish_through(tap)
+    def publish_through(self, tap: Tap, *, quietly: bool = False) -> None:
+        self.uplink.publish_through(tap, quietly=quietly)
+
+    def speak_up(self) -> None:
+        self.uplink.speak_up()
 
     def declare_kids(self, stream: StreamId, mid: str, kids: Sequence[bytes]) -> None:
         self.uplink.declare_kids(stream, mid, kids)

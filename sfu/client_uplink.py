@@ -36,6 +36,7 @@ class ClientUplink:
         self._session = context.session
         self._transport: PeerTransport | None = None
         self._tap: Tap | None = None
+        self._is_quiet = False
         self._published: dict[StreamId, PublishedStream] = {}
 
     @property
@@ -78,11 +79,11 @@ class ClientUplink:
             self._go_live()
         return _published(answer, media)
 
-    def publish_through(self, tap: Tap) -> None:
+    def publish_through(self, tap: Tap, *, quietly: bool = False) -> None:
         self._context.check_open()
         if self._transport is not None or self._tap is not None:
             raise MediaError("setup_invalid", "the connection has an uplink already")
-        self._tap = tap
+        self._tap, self._is_quiet = tap, quietly
         tap.when_ended(self._tap_ended)
 
     def _publish_through(
@@ -97,8 +98,14 @@ class ClientUplink:
             core_api.Publish(self._session.handle, handle, tap.handle, up_tracks)
         )
         self._add(PublishedStream(stream, self, handle, media))
-        self._go_live()
+        if not self._is_quiet:
+            self._go_live()
         return _published("", media)
+
+    def speak_up(self) -> None:
+        if self._is_quiet:
+            self._is_quiet = False
+            self._go_live()
 
     def _tap_ended(self) -> None:
         if self._tap is not None:

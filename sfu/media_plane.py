@@ -187,11 +187,14 @@ class ClientMedia(Protocol):
     ) -> PublishAnswer:
         """Negotiates the client's offer. It must still contain the m-lines of earlier streams."""
 
-    def publish_through(self, tap: "Tap") -> None:
+    def publish_through(self, tap: "Tap", *, quietly: bool = False) -> None:
         """The client's uplink is a tap: what it publishes from now on, one audio track at a time,
         comes from the tap's reader in the form of `TAP_UPLINK`; offers and answers are empty.
-        With the tap its uplink is lost. Errors: `transport_closed`; `setup_invalid` if it has an
-        uplink already."""
+        With the tap its uplink is lost. `quietly`: nothing is live before `speak_up`. Errors:
+        `transport_closed`; `setup_invalid` if it has an uplink already."""
+
+    def speak_up(self) -> None:
+        """What is published through a tap quietly is live from now on."""
 
     def declare_kids(self, stream: StreamId, mid: str, kids: Sequence[bytes]) -> None: ...
     def set_stream_forwarding(

@@ -25,9 +25,11 @@ class NoClientMedia:
         del stream, offer_sdp, tracks
         _refuse()
 
-    def publish_through(self, tap: Tap) -> NoReturn:
-        del tap
+    def publish_through(self, tap: Tap, *, quietly: bool = False) -> NoReturn:
+        del tap, quietly
         _refuse()
+
+    def speak_up(self) -> None: ...
 
     def declare_kids(self, stream: StreamId, mid: str, kids: Sequence[bytes]) -> None: ...
     def set_stream_forwarding(

@@ -246,10 +246,10 @@ async def test_several_taps_of_a_session_are_independent(session, ann, tap):
 class Bot:
     """A client whose uplink is a tap."""
 
-    def __init__(self, session, tap, name="bot"):
+    def __init__(self, session, tap, name="bot", *, quietly=False):
         self.events = peers.Listener()
         self.media = session.open_client(name, self.events)
-        self.media.publish_through(tap)
+        self.media.publish_through(tap, quietly=quietly)
 
     async def publish(self, stream="speech", tracks=TRACKS[:1]):
         return await self.media.publish(stream, "", tracks)
@@ -272,6 +272,19 @@ async def test_a_stream_through_a_tap_is_live_at_once_and_others_can_tap_it(benc
     bot.media.close()
     await bench.settle()
     assert (await session.dump()).streams == ()
+
+
+async def test_a_quiet_stream_is_live_when_it_speaks_up(bench, session, tap):
+    bot = Bot(session, tap, quietly=True)
+    await bot.publish()
+    await bench.settle()
+    assert bot.events.reported == []
+    assert (await session.dump()).streams == ("speech",)
+    for _ in range(2):
+        bot.media.speak_up()
+        await bench.settle()
+        assert bot.events.reported == [("live", "speech")]
+    bot.media.close()
 
 
 async def test_a_tap_publishes_one_audio_track(session, tap):

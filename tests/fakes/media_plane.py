@@ -66,6 +66,7 @@ class FakeClientMedia:
         self.connected: set[Direction] = set()
         self.closed = False
         self.tap: Tap | None = None
+        self.is_quiet = False
         self.published: set[StreamId] = set()
         self.subscribers: dict[SubscriberId, FakeSubscriber] = {}
         self.offers: list[DownlinkOffer] = []
@@ -143,11 +144,11 @@ class FakeClientMedia:
         self._settle()
         return PublishAnswer(offer_sdp, tuple(published))
 
-    def publish_through(self, tap: Tap) -> None:
+    def publish_through(self, tap: Tap, *, quietly: bool = False) -> None:
         self._check_open()
         if self.published or self.tap is not None:
             raise MediaError("setup_invalid", "the connection has an uplink already")
-        self.tap = tap
+        self.tap, self.is_quiet = tap, quietly
         tap.when_ended(self._tap_ended)
 
     def _tap_ended(self) -> None:
@@ -161,9 +162,16 @@ class FakeClientMedia:
         track = PublishedTrack(tracks[0].mid, MediaKind.AUDIO, Codec.OPUS)
         self.session.streams[stream] = FakeStream(self, {track.mid: track}, {})
         self.published.add(stream)
-        self.connected.add(Direction.UPLINK)
+        if not self.is_quiet:
+            self.connected.add(Direction.UPLINK)
         self._settle()
         return PublishAnswer("", (track,))
+
+    def speak_up(self) -> None:
+        if self.is_quiet:
+            self.is_quiet = False
+            self.connected.add(Direction.UPLINK)
+            self._settle()
 
     def _negotiate(
         self, media: dict[str, OfferedMedia], used: set[str], track: TrackOffer

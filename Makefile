@@ -121,7 +121,7 @@ test-native: $(VENV)/tools.stamp ## Rust tests
 	cd native && cargo test --workspace --exclude sealroute-python --quiet --jobs $(JOBS)
 
 test-python: build $(VENV)/dev.stamp $(VENV)/official.stamp ## Python tests, the official SDKs and real peers among them
-	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql ip=iproute2 nginx=nginx-core /usr/lib/nginx/modules/ngx_rtmp_module.so=libnginx-mod-rtmp $(GSTREAMER)
+	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql ip=iproute2 baresip=baresip-core sipp=sip-tester nginx=nginx-core /usr/lib/nginx/modules/ngx_rtmp_module.so=libnginx-mod-rtmp $(GSTREAMER)
 	scripts/live-tests --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 4 --ignore tests/hostile $(NOT_LONG)
 
 test-web: $(VENV)/web.stamp ## Browser SDK tests in Node

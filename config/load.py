@@ -33,6 +33,7 @@ from config.settings import (
     SignalingSettings,
     StorageSettings,
 )
+from config.sip_settings import SipSettings
 
 PREFIX = "SEALROUTE_"
 # Short names of flags and of the environment: name → (section, knob).
@@ -78,6 +79,7 @@ SECTIONS = {
     "archive": ArchiveSettings,
     "broadcast": BroadcastSettings,
     "connector": ConnectorSettings,
+    "sip": SipSettings,
     "log": LogSettings,
 }
 KNOBS: Knobs = {

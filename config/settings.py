@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from config.broadcast_settings import BroadcastSettings
 from config.knobs import knob
 from config.secret import Secret
+from config.sip_settings import SipSettings
 
 NO_SECRET: Secret[str] = Secret("")
 """The default of every secret knob: not set."""
@@ -362,8 +363,8 @@ class EgressSettings:
     )
     allowed_networks: str = knob(
         "",
-        "Non-public networks that broadcasts may be sent to by RTMP and audio by WebSocket,"
-        " space-separated.",
+        "Non-public networks that broadcasts may be sent to by RTMP and audio by WebSocket or"
+        " SIP, space-separated.",
     )
 
 
@@ -484,4 +485,5 @@ class Settings:
     archive: ArchiveSettings = field(default_factory=ArchiveSettings)
     broadcast: BroadcastSettings = field(default_factory=BroadcastSettings)
     connector: ConnectorSettings = field(default_factory=ConnectorSettings)
+    sip: SipSettings = field(default_factory=SipSettings)
     log: LogSettings = field(default_factory=LogSettings)

@@ -67,6 +67,17 @@ def audio_connected(session: SessionRecord, connector: str, dialect: str) -> Non
     )
 
 
+def called(session: SessionRecord, call: str, dialect: str) -> None:
+    """An application called a SIP address into a session."""
+    _log.info(
+        "called",
+        project=session.project_id,
+        session=short(session.session_id[-12:]),
+        call=short(call),
+        dialect=dialect,
+    )
+
+
 def administered(operator: str, method: str, path: str, status: int) -> None:
     """An operator changed something with the admin API, or tried to."""
     _log.info("administered", operator=operator, method=method, path=path, status=status)

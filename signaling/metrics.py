@@ -242,7 +242,11 @@ class Metrics:
 
     def watch_connectors(self, counters: Callable[[], Mapping[str, int]]) -> None:
         """`counters`: totals of the audio connections, by name."""
-        self.registry.register(_AudioCounters(counters))
+        self.registry.register(_ProcessCounters("sealroute_audio_", _AUDIO_TOTALS, counters))
+
+    def watch_calls(self, counters: Callable[[], Mapping[str, int]]) -> None:
+        """`counters`: totals of the SIP calls, by name."""
+        self.registry.register(_ProcessCounters("sealroute_sip_", _SIP_TOTALS, counters))
 
     def watch_egress(self, counters: Callable[[], Mapping[str, int]]) -> None:
         """Reads the totals of recording processes (`Egress.counters`) at each scrape."""
@@ -329,16 +333,32 @@ _AUDIO_TOTALS = {
 """By the names of `ConnectorEgress.counters()`."""
 
 
-class _AudioCounters(Collector):
-    """What happens inside audio connections, of all of them together."""
+_SIP_TOTALS = {
+    "redirected": "Calls that were redirected to another address, which was called.",
+    "lies": "Processes of calls that said what none says, and were killed.",
+    "places_refused": "Addresses that telephones named and that are not reached from here.",
+    "packets_sent": "RTP packets that were sent to telephones.",
+    "packets_ignored": "Packets of telephones, or of others, that mean nothing.",
+    "messages_ignored": "SIP messages that mean nothing.",
+    "messages_of_strangers": "SIP messages from addresses that are no part of their call.",
+    "undecodable_packets": "Packets of participants that are not Opus.",
+    "unsent": "Messages and packets that the system did not take.",
+}
+"""By the names of `SipEgress.counters()`."""
 
-    def __init__(self, counters: Callable[[], Mapping[str, int]]) -> None:
-        self._counters = counters
+
+class _ProcessCounters(Collector):
+    """What happens inside the processes of a feature, of all of them together."""
+
+    def __init__(
+        self, prefix: str, texts: Mapping[str, str], counters: Callable[[], Mapping[str, int]]
+    ) -> None:
+        self._prefix, self._texts, self._counters = prefix, texts, counters
 
     def collect(self) -> Iterator[Metric]:
         totals = self._counters()
-        for name, text in _AUDIO_TOTALS.items():
-            yield CounterMetricFamily(f"sealroute_audio_{name}", text, value=totals.get(name, 0))
+        for name, text in self._texts.items():
+            yield CounterMetricFamily(f"{self._prefix}{name}", text, value=totals.get(name, 0))
 
     def describe(self) -> Iterator[Metric]:
         """Empty, so that registration does not read the counters."""

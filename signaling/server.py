@@ -39,6 +39,7 @@ from signaling.broadcasts.running import (
 )
 from signaling.broadcasts.service import Broadcasts
 from signaling.callbacks.service import running_callbacks, target_policy
+from signaling.calls.running import running_calls
 from signaling.clock import Clock, SystemClock
 from signaling.connectors.running import ConnectorOpener, open_connectors, running_connectors
 from signaling.draining import Drain, DrainEnd, Hurried
@@ -181,6 +182,9 @@ async def running_server(
             broadcasts=broadcasts,
             connectors=await stack.enter_async_context(
                 running_connectors(settings, directory, metrics, make_connectors)
+            ),
+            calls=await stack.enter_async_context(
+                running_calls(settings, directory, metrics, clock, recorder.notify)
             ),
             callback_targets=targets,
         )

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from config.broadcast_settings import BroadcastSettings
 from config.settings import ArchiveSettings, ConnectorSettings, HttpSettings, RoomsSettings
+from config.sip_settings import SipSettings
 from sfu.core_api import MediaKind
 from sfu.ids import ConnectionId, SubscriberId
 from sfu.media_view import EncodingView
@@ -21,6 +22,7 @@ from signaling.authenticator import Authenticator
 from signaling.broadcasts.folders import BroadcastFolders
 from signaling.broadcasts.parts import BroadcastParts
 from signaling.broadcasts.service import Broadcasts
+from signaling.calls.service import CallParts, SipCalls
 from signaling.clock import SystemClock
 from signaling.connectors.dialing import Dialer
 from signaling.connectors.service import AudioConnectors, ConnectorParts
@@ -165,6 +167,15 @@ def connectors_of(metrics: Metrics) -> AudioConnectors:
     return AudioConnectors(parts)
 
 
+def calls_of(metrics: Metrics) -> SipCalls:
+    """Of a server that cannot call."""
+    dialer = Dialer(TargetPolicy())
+    parts = CallParts(
+        NoSessions(), None, dialer, metrics, SystemClock(), lambda *_: None, SipSettings()
+    )
+    return SipCalls(parts)
+
+
 async def refuse_websocket(_request: web.Request) -> web.StreamResponse:
     return web.Response(status=426)
 
@@ -201,10 +212,12 @@ async def open_rest_server(
     broadcasts_of: BroadcastsOf = None,
     max_downloads: int = 128,
     connectors: AudioConnectors | None = None,
+    calls: SipCalls | None = None,
     **project: object,
 ):
     """A server with one project; keyword arguments are the project's. `archives_of`: its archives,
-    if it can record; `broadcasts_of` the same; `connectors`, if it can connect audio."""
+    if it can record; `broadcasts_of` the same; `connectors`, if it can connect audio; `calls`,
+    if it can call."""
     store = await open_migrated(data_dir)
     options = {"now_ms": 1_700_000_000_000, "e2ee_enabled": True, **project}
     owner = new_project(random_bytes=os.urandom(44), **options)
@@ -226,6 +239,7 @@ async def open_rest_server(
         archives=archives,
         broadcasts=broadcasts,
         connectors=connectors or connectors_of(metrics),
+        calls=calls or calls_of(metrics),
     )
     rooms = Rooms(store, clock, RoomsSettings(enabled=True), http or HttpSettings())
     downloads, places = _open_downloads(services, data_dir, http or HttpSettings(), max_downloads)

@@ -14,13 +14,14 @@ from sfu.egress import capacity, landlock
 from signaling.addresses import ONLY_LOOPBACK, only_loopback, public_addresses
 from signaling.archives.files import ArchiveFiles
 from signaling.archives.running import archive_folder
+from signaling.calls import running as calls
 from signaling.cli import doctor_machine
 from signaling.cli.doctor_server import local_findings, local_server, server_findings
 from signaling.cli.doctor_tls import file_findings, url_findings
 from signaling.cli.doctor_turn import turn_findings
 from signaling.cli.findings import Finding
 from signaling.cli.health import EVERYWHERE
-from signaling.connectors.running import missing_packages
+from signaling.connectors import running as connectors
 from signaling.domain.errors import DomainError
 from signaling.storage.choosing import open_store
 from signaling.storage.folder import FolderUnusable, can_be_made
@@ -49,6 +50,7 @@ def examine(settings: Settings, url: str | None) -> list[Finding]:
         _rooms(settings),
         _archives(settings),
         _audio_connector(settings),
+        _sip(settings),
     ]
     if url is not None:
         found += [*url_findings(url), *server_findings(url, verified=True)]
@@ -214,7 +216,7 @@ def _audio_connector(settings: Settings) -> Finding:
     check = "audio connector"
     if not settings.connector.enabled:
         return Finding(check, "ok", "off in the settings")
-    absent = missing_packages()
+    absent = connectors.missing_packages()
     if absent:
         return Finding(
             check,
@@ -228,6 +230,27 @@ def _audio_connector(settings: Settings) -> Finding:
     text += ", to public addresses"
     if settings.egress.allowed_networks:
         text += f" and {settings.egress.allowed_networks}"
+    return Finding(check, "ok", text)
+
+
+def _sip(settings: Settings) -> Finding:
+    """Whether telephones can be called into a clear session here."""
+    check = "sip calls"
+    if not settings.sip.enabled:
+        return Finding(check, "ok", "off in the settings")
+    absent = calls.missing_packages()
+    if absent:
+        return Finding(
+            check,
+            "warning",
+            f"cannot decode and encrypt audio without {', '.join(absent)}",
+            f"pip install {' '.join(absent)}, or set [sip] enabled to false.",
+        )
+    if settings.sip.last_port < settings.sip.first_port + 2 * settings.sip.calls_max:
+        text = f"no RTP ports for {settings.sip.calls_max} calls"
+        return Finding(check, "warning", text, "Set [sip] first_port and last_port further apart.")
+    text = f"up to {settings.sip.calls_max} calls, RTP on UDP"
+    text += f" {settings.sip.first_port} to {settings.sip.last_port}"
     return Finding(check, "ok", text)
 
 

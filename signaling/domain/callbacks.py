@@ -27,6 +27,7 @@ from signaling.domain.effects import EventName, Notify
 from signaling.domain.errors import BadRequest, ErrorCode
 from signaling.domain.projects import Project
 from signaling.domain.session_options import SessionRecord
+from signaling.domain.sip_calling import CallInfo, call_details
 from signaling.protocol.messages import ConnectionInfo, StreamInfo
 
 MAX_URL_CHARS = 2_048
@@ -34,6 +35,7 @@ MAX_CALLBACKS = 64
 """Registrations of one project. Each event is stored once per matching registration."""
 EVERY = "all"
 _EVENTS = ("created", "destroyed")
+_SIP_EVENTS = ("created", "updated", "destroyed", "digit", "muteForced")
 GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "session": _EVENTS,
@@ -43,9 +45,11 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "broadcast": ("status",),
         "render": ("status",),
         "captions": ("status",),
+        "sip": _SIP_EVENTS,
     }
 )
-"""Events that can be registered. The last two never happen: the server lacks these features."""
+"""Events that can be registered. Those of renders and captions never happen: the server lacks
+these features."""
 _WANTED_BY: Mapping[EventName, tuple[str, str]] = MappingProxyType(
     {
         "sessionCreated": ("session", "created"),
@@ -56,6 +60,11 @@ _WANTED_BY: Mapping[EventName, tuple[str, str]] = MappingProxyType(
         "streamDestroyed": ("stream", "destroyed"),
         "archive": ("archive", "status"),
         "broadcast": ("broadcast", "status"),
+        "callCreated": ("sip", "created"),
+        "callUpdated": ("sip", "updated"),
+        "callDestroyed": ("sip", "destroyed"),
+        "callDigit": ("sip", "digit"),
+        "muteForced": ("sip", "muteForced"),
     }
 )
 EVENT_NAMES: tuple[EventName, ...] = tuple(_WANTED_BY)
@@ -110,6 +119,8 @@ def callback_event(record: SessionRecord, notice: Notify, at_ms: int) -> Callbac
         details = dict(notice.archive)
     elif notice.broadcast is not None:
         details = dict(notice.broadcast)
+    elif notice.call is not None:
+        details = dict(notice.call)
     elif notice.connection is not None:
         details["connection"] = _connection(notice.connection)
     return CallbackEvent(
@@ -170,7 +181,9 @@ def sample(project: Project, event: EventName, now_ms: int) -> dict[str, object]
         details |= archive_details(archive, "https://example.com/archive.zip")
     if event == "broadcast":
         details |= broadcast_details(_sample_broadcast(project, now_ms), _SAMPLE_PLAYLIST)
-    if event.endswith("Destroyed") and not event.startswith("session"):
+    if event in _SAMPLE_CALLS:
+        details |= _sample_call(event, now_ms)
+    elif event.endswith("Destroyed") and not event.startswith("session"):
         details["reason"] = "clientDisconnected"
     if event.startswith("connection"):
         details["connection"] = _connection(connection)
@@ -178,6 +191,26 @@ def sample(project: Project, event: EventName, now_ms: int) -> dict[str, object]
         details["stream"] = _stream(stream, connection)
     happened = CallbackEvent("test", project.api_key, "test", event, now_ms, details)
     return payload(happened, project)
+
+
+_SAMPLE_CALLS: Mapping[str, Mapping[str, object]] = MappingProxyType(
+    {
+        "callCreated": {},
+        "callUpdated": {"state": "ACTIVE"},
+        "callDestroyed": {"reason_code": 700, "reason_message": "normal"},
+        "callDigit": {"digit": "5"},
+        "muteForced": {},
+    }
+)
+
+
+def _sample_call(event: str, now_ms: int) -> dict[str, object]:
+    call = CallInfo(
+        id="00000000-0000-4000-8000-000000000005",
+        connection_id="00000000-0000-4000-8000-000000000001",
+        created_ms=now_ms,
+    )
+    return call_details(call, **_SAMPLE_CALLS[event])
 
 
 def _sample_archive(project: Project, now_ms: int) -> ArchiveRecord:

@@ -26,6 +26,11 @@ EventName = Literal[
     "streamDestroyed",
     "archive",
     "broadcast",
+    "callCreated",
+    "callUpdated",
+    "callDestroyed",
+    "callDigit",
+    "muteForced",
 ]
 
 
@@ -129,8 +134,8 @@ class RestartIceMedia:
 @dataclass(frozen=True, slots=True)
 class Notify:
     """An event for the application's callbacks. `subject` is the id of the session, connection,
-    stream, archive or broadcast; `connection` is the event's connection, or the publisher of its
-    stream. `archive`, `broadcast`: the members of the event of one."""
+    stream, archive, broadcast or SIP call; `connection` is the event's connection, or the
+    publisher of its stream. `archive`, `broadcast`, `call`: the members of the event of one."""
 
     event: EventName
     subject: str
@@ -139,6 +144,7 @@ class Notify:
     stream: StreamInfo | None = field(default=None, compare=False)
     archive: Mapping[str, object] | None = field(default=None, compare=False)
     broadcast: Mapping[str, object] | None = field(default=None, compare=False, repr=False)
+    call: Mapping[str, object] | None = field(default=None, compare=False)
 
 
 Effect = (

@@ -10,6 +10,7 @@ from sfu.target_policy import TargetPolicy
 from signaling.archives.service import Archives
 from signaling.authenticator import Authenticator
 from signaling.broadcasts.service import Broadcasts
+from signaling.calls.service import SipCalls
 from signaling.clock import Clock
 from signaling.connectors.service import AudioConnectors
 from signaling.domain.errors import ErrorCode, NotFound
@@ -43,6 +44,7 @@ class Services:
     archives: Archives
     broadcasts: Broadcasts
     connectors: AudioConnectors
+    calls: SipCalls
     callback_targets: TargetPolicy = field(default_factory=TargetPolicy)
 
 

@@ -8,14 +8,12 @@ items are empty.
 from collections.abc import Awaitable, Callable
 
 from signaling import audit
-from signaling.domain.errors import BadRequest, ErrorCode, NotFound, Unavailable
+from signaling.domain.errors import ErrorCode, NotFound, Unavailable
 from signaling.domain.features import Feature, refusal
 from signaling.http.answers import Answer, json_answer
 from signaling.rest.call import Call
 from signaling.rest.replies import NoItems
-from signaling.rest.requests import Digits, Start
-
-_SIP_DIGITS = frozenset("0123456789*#p")
+from signaling.rest.requests import Start
 
 
 async def gate(call: Call, feature: Feature) -> None:
@@ -48,12 +46,3 @@ def missing(code: ErrorCode) -> Callable[[Call], Awaitable[Answer]]:
         raise NotFound(code)
 
     return handler
-
-
-async def play_dtmf(call: Call) -> Answer:
-    """DTMF tones go to SIP calls only, and no session has one."""
-    digits = call.read(Digits).digits
-    if not digits or not set(digits) <= _SIP_DIGITS:
-        raise BadRequest(ErrorCode.DIGITS_INVALID)
-    await call.session()
-    raise NotFound(ErrorCode.SIP_LEG_NOT_FOUND)

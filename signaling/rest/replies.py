@@ -116,6 +116,17 @@ class AudioConnection(Reply):
     connection_id: str
 
 
+class SipCall(Reply):
+    """A SIP call that nobody has answered yet: the client that it is in the session, and the stream
+    that it will have."""
+
+    id: str
+    connection_id: str
+    stream_id: str
+    session_id: str
+    project_id: str
+
+
 class ArchivedStream(Reply):
     """A stream of an archive or a broadcast in manual mode."""
 

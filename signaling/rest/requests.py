@@ -222,7 +222,8 @@ class SipAuth(Body):
 
 
 class Sip(Body):
-    """`headers` are sent with the INVITE."""
+    """`headers` are sent with the INVITE; their names begin with X-. `video` has no effect: calls
+    have audio alone."""
 
     uri: Text
     from_: str | None = msgspec.field(default=None, name="from")

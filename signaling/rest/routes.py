@@ -17,6 +17,7 @@ from signaling.rest import (
     archives,
     broadcasts,
     callbacks,
+    calls,
     connectors,
     explanations,
     features,
@@ -236,7 +237,7 @@ _SESSION_ROUTES = (
     Route(
         "POST",
         S + "/play-dtmf",
-        features.play_dtmf,
+        calls.play_dtmf,
         200,
         json_fields,
         summary="Play tones to all SIP calls of a session",
@@ -246,7 +247,7 @@ _SESSION_ROUTES = (
     Route(
         "POST",
         C + "/play-dtmf",
-        features.play_dtmf,
+        calls.play_dtmf,
         200,
         json_fields,
         summary="Play tones to one SIP call",
@@ -378,10 +379,24 @@ _BROADCAST_ROUTES = (
 _CONNECTS_AUDIO = _start(
     Feature.AUDIO_CONNECTOR, "/connect", requests.ConnectAudio, "Send audio to a WebSocket"
 )
+_DIALS = _start(Feature.SIP, "/dial", requests.Dial, "Call a SIP address into a session")
 _FEATURE_ROUTES = (
     *_ARCHIVE_ROUTES,
     *_BROADCAST_ROUTES,
-    _start(Feature.SIP, "/dial", requests.Dial, "Call a SIP address into a session"),
+    replace(
+        _DIALS,
+        handler=calls.dial,
+        answer=replies.SipCall,
+        errors=(
+            *_DIALS.errors,
+            E.AUTHENTICATION_FAILED,
+            E.TOKEN_EXPIRED,
+            E.PERMISSION_DENIED,
+            E.ADDRESS_REFUSED,
+            E.CONNECT_FAILED,
+            E.NO_CAPACITY,
+        ),
+    ),
     _start(Feature.RENDER, "/render", requests.StartRender, "Publish a web page", 202),
     _list("/render", "renders"),
     _missing(_RENDER, "GET", "/render/{id}", 200, "Show a render"),

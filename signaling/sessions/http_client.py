@@ -7,6 +7,7 @@ answer to its single request and notices the end.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from sfu.ids import ConnectionId, StreamId
 from signaling.domain.errors import DomainError, ErrorCode, error
@@ -16,14 +17,22 @@ from signaling.sessions.client_slot import JoiningClient
 from signaling.sessions.message_sink import EncodedBatch, EncodedMessage
 
 ANSWER_TIMEOUT_S = 10.0
-_HELLO, _REQUEST, _BYE = 1, 2, 3
+_HELLO, _REQUEST, _BYE, _UPDATE = 1, 2, 3, 4
 
 
 class HttpClient:
     """Implements `MessageSink`. `on_end` is called once, when the Connection ends.
-    `leaves_with_stream`: there is nothing else that it is there for."""
+    `leaves_with_stream`: there is nothing else that it is there for. `on_muted`: a moderator has
+    muted the stream."""
 
-    def __init__(self, on_end: Callable[[], None], *, leaves_with_stream: bool = True) -> None:
+    def __init__(
+        self,
+        on_end: Callable[[], None],
+        *,
+        leaves_with_stream: bool = True,
+        on_muted: Callable[[], None] | None = None,
+    ) -> None:
+        self._on_muted = on_muted
         self._leaves_with_stream = leaves_with_stream
         self.connection: ConnectionId | None = None
         self.stream: StreamId | None = None
@@ -42,6 +51,10 @@ class HttpClient:
                 self._settle(published)
             case m.Error(re=number) as failed if number == _REQUEST:
                 self._settle(error(failed.code, failed.message))
+            case m.MuteForced(active=True, stream_id=stream) if stream and stream == self.stream:
+                if self._on_muted is not None:
+                    # Not inside the actor's current call: it is answered.
+                    asyncio.get_running_loop().call_soon(self._on_muted)
             case m.TransportLost():
                 self._leave_soon()
             case m.StreamDestroyed(stream_id=stream) if stream == self.stream:
@@ -80,6 +93,12 @@ class HttpClient:
             raise error(ErrorCode.OVERLOADED) from None
         self.stream = StreamId(published.stream_id)
         return published
+
+    def set_audio(self, *, on: bool) -> None:
+        """Says whether the stream has audio. A mute that the session does not lift comes again."""
+        if self._on_end is not None and self.stream is not None:
+            with suppress(DomainError):  # the session is ending
+                self._ask(m.UpdateStream(id=_UPDATE, stream_id=self.stream, has_audio=on))
 
     def play(self, stream: str, offer: str) -> str:
         """The answer. Errors: those of `Subscribe` and of the media plane."""

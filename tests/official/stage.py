@@ -23,12 +23,12 @@ PKCS8 = (
 )
 
 
-def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """A throw-away authority's certificate for loopback, and its key."""
+def make_certificate(folder: Path, host: str = "127.0.0.1") -> tuple[Path, Path]:
+    """A throw-away authority's certificate for an address, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
     now = dt.datetime.now(dt.UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    address = x509.IPAddress(ipaddress.ip_address(host))
     built = (
         x509.CertificateBuilder()
         .subject_name(name)

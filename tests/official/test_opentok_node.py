@@ -68,10 +68,10 @@ async def start(sdk, session: str, token: str, *, encrypted: bool) -> None:
         assert (await sdk.call("stopArchive", archive["id"]))["status"] == "stopped"
         broadcast = await sdk.call("startBroadcast", session, {"outputs": {"hls": {}}})
         assert (await sdk.call("stopBroadcast", broadcast["id"]))["status"] == "stopped"
-    await sdk.refused(words, "dial", session, token, "sip:user@example.com", {"secure": True})
+    inside = words if encrypted else "not public"
+    await sdk.refused(inside, "dial", session, token, "sip:user@10.0.0.1", {"secure": True})
     page = {"sessionId": session, "token": token, "url": "https://example.com/page"}
     await sdk.refused(words, "startRender", page)
-    inside = words if encrypted else "address is not public"
     await sdk.refused(inside, "websocketConnect", session, token, "wss://10.0.0.1/audio", {})
     await sdk.refused(words, "startCaptions", session, token, {})
 

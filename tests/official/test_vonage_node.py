@@ -86,12 +86,12 @@ async def start(sdk, session: str, token: str, *, encrypted: bool) -> None:
         assert (await sdk.call("stopArchive", archive["id"]))["status"] == "stopped"
         broadcast = await sdk.call("startBroadcast", session, {"outputs": {"hls": {}}})
         assert (await sdk.call("stopBroadcast", broadcast["id"]))["status"] == "stopped"
-    sip = {"token": token, "sip": {"uri": "sip:user@example.com", "from": ""}}
-    await sdk.refused(words, "initiateSIPCall", session, sip)
-    await sdk.refused(words, "intiateSIPCall", session, sip)
+    sip = {"token": token, "sip": {"uri": "sip:user@10.0.0.1", "from": ""}}
+    inside = words if encrypted else "not public"
+    await sdk.refused(inside, "initiateSIPCall", session, sip)
+    await sdk.refused(inside, "intiateSIPCall", session, sip)
     page = {"url": "https://example.com/page"}
     await sdk.refused(words, "startExperienceComposerRender", session, token, page)
-    inside = words if encrypted else "address is not public"
     socket = {"uri": "wss://10.0.0.1/audio"}
     await sdk.refused(inside, "connectToWebsocket", session, token, socket)
     await sdk.refused(words, "enableCaptions", session, token, {"partialCaptions": "true"})

@@ -82,7 +82,7 @@ def start(sdk, session: str, token: str, *, encrypted: bool) -> None:
     """What needs clear media: refused because of the encryption, or not offered by this server."""
     words = "end-to-end encrypted" if encrypted else "does not support"
     hls = models.BroadcastOutputSettings(hls=models.BroadcastHls())
-    sip = models.SipOptions(uri="sip:user@example.com")
+    sip = models.SipOptions(uri="sip:user@10.0.0.1")
     socket = models.AudioConnectorWebSocket(uri="wss://10.0.0.1/audio")
     page = "https://example.com/page"
     both = {"session_id": session, "token": token}
@@ -107,7 +107,8 @@ def start(sdk, session: str, token: str, *, encrypted: bool) -> None:
         refused = (
             special.get(method, errors.HttpRequestError) if encrypted else errors.HttpRequestError
         )
-        inside = method == "start_audio_connector" and not encrypted
+        refuses = method in ("start_audio_connector", "initiate_sip_call")
+        inside = refuses and not encrypted
         with pytest.raises(refused, match="not public" if inside else words):
             getattr(sdk, method)(request)
 

@@ -109,6 +109,10 @@ def test_a_sample_has_the_shape_of_the_real_one_and_says_that_it_is_none(event):
         assert made["broadcastUrls"]["rtmp"][0]["status"] == "live"
         assert set(made) == {*real_broadcast(), "test"}
         return
+    if event.startswith("call") or event == "muteForced":
+        assert made["test"] is True
+        assert set(made["call"]) == {"id", "connectionId", "createdAt"}
+        return
     notice = Notify(event, "x", None, ANN, CAMERA if event.startswith("stream") else None)
     real = reported(notice if not event.startswith("session") else Notify(event, "x"))
     assert made["test"] is True
@@ -149,6 +153,7 @@ def test_the_signature_does_not_give_the_api_secret_away():
         ("archive", "status", {"archive"}),
         ("broadcast", "status", {"broadcast"}),
         ("render", "status", set()),
+        ("sip", "destroyed", {"callDestroyed"}),
     ],
 )
 def test_a_registration_wants_its_own_events_alone(group, event, wanted):

@@ -129,7 +129,7 @@ def _totals() -> None:
 
 @recipe("a setting")
 def _settings() -> None:
-    rooms = {"config.settings", "config.broadcast_settings"}
+    rooms = {"config.settings", "config.broadcast_settings", "config.sip_settings"}
     assert {kind.__module__ for kind in SECTIONS.values()} == rooms
     declared = {(section, f.name) for section, kind in SECTIONS.items() for f in fields(kind)}
     assert set(KNOBS) == declared

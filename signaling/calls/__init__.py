@@ -1,0 +1,1 @@
+"""SIP calls of clear sessions: telephones as clients."""

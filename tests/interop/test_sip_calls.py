@@ -1,0 +1,139 @@
+"""SIP calls into live sessions: a real telephone (baresip) and people hear each other."""
+
+import asyncio
+
+import numpy as np
+import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
+
+from config.settings import CallbackSettings, EgressSettings
+from config.sip_settings import SipSettings
+from tests.baresip import NEEDS_BARESIP, Baresip, own_address
+from tests.interop.test_audio_connector import Tone, loudness_at
+from tests.media_site import media_site
+from tests.official.stage import make_certificate
+from tests.served import NEEDS_THE_MEDIA_CORE, until
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning"),
+    NEEDS_THE_MEDIA_CORE,
+    NEEDS_BARESIP,
+]
+TONE_HZ, PHONE_HZ = 700, 1_100
+AUDIBLE = 0.05
+
+
+@pytest.fixture
+async def site(tmp_path):
+    settings = EgressSettings(allowed_networks=f"{own_address()}/32")
+    callbacks = CallbackSettings(allowed_networks="127.0.0.0/8")
+    chain, key = make_certificate(tmp_path, own_address())
+    (tmp_path / "both.pem").write_bytes(key.read_bytes() + chain.read_bytes())
+    sip = SipSettings(tls_roots=str(chain))
+    sections = {"egress": settings, "callbacks": callbacks, "sip": sip}
+    async with media_site(tmp_path / "site", **sections) as one:
+        yield one
+
+
+@pytest.fixture
+async def callbacks(site):
+    """The callbacks about calls, as the application gets them."""
+    found: list[dict] = []
+
+    async def take(request: web.Request) -> web.Response:
+        found.append(await request.json())
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/", take)
+    async with TestServer(app) as server, ClientSession() as http:
+        wanted = {"group": "sip", "event": "all", "url": str(server.make_url("/"))}
+        headers = {"X-OPENTOK-AUTH": site.rest_token()}
+        path = f"{site.url}/v2/project/{site.key}/callback"
+        async with http.post(path, json=wanted, headers=headers) as answer:
+            assert answer.status == 200
+        yield found
+
+
+def states(callbacks: list[dict]) -> list[str]:
+    return [one["state"] for one in callbacks if one["event"] == "callUpdated"]
+
+
+async def dial(site, session: str, uri: str, **options):
+    return await asyncio.to_thread(
+        site.application.dial, session, site.token(session), uri, options
+    )
+
+
+async def hears(subscriber, hz: float) -> None:
+    """Until a tone is in what a client hears."""
+    frames: list[np.ndarray] = []
+    async with asyncio.timeout(30):
+        async for frame in subscriber.audio:
+            samples = frame.to_ndarray().reshape(-1, len(frame.layout.channels)).mean(axis=1)
+            frames = [*frames[-49:], samples / 32_768]
+            if loudness_at(hz, np.concatenate(frames), 48_000) > AUDIBLE:
+                return
+
+
+@pytest.mark.parametrize(
+    ("codec", "transport", "srtp"),
+    [("PCMU", "udp", False), pytest.param("opus", "tls", True, marks=pytest.mark.long)],
+)
+async def test_a_telephone_and_a_session_hear_each_other(site, tmp_path, codec, transport, srtp):
+    certificate = tmp_path / "both.pem"
+    phone = Baresip(
+        tmp_path / "phone", codec=codec, transport=transport, srtp=srtp, certificate=certificate
+    )
+    await phone.open(PHONE_HZ)
+    session = await site.session()
+    ann, ben = await site.join(session), await site.join(session)
+    spoken = await ann.publish(audio=Tone(TONE_HZ), video=False)
+    call = await dial(site, session, phone.uri, secure=srtp, headers={"X-Room": "7"})
+    await until(lambda: call.connectionId in ben.connections)
+    await until(lambda: phone.hears(TONE_HZ) > AUDIBLE, 30)
+    # Its own voice is not among what the telephone hears.
+    assert phone.hears(PHONE_HZ) < AUDIBLE / 5
+    await until(lambda: call.streamId in ben.streams)
+    assert call.streamId != spoken.stream_id
+    assert ben.streams[call.streamId]["name"] == "ann"
+    await hears(await ben.subscribe(ben.streams[call.streamId]), PHONE_HZ)
+    if codec == "PCMU":
+        await asyncio.to_thread(site.application.play_dtmf, session, None, "5p#")
+        await until(lambda: phone.digits == "5#", 20)
+    phone.do("hangup")
+    await until(lambda: call.connectionId not in ben.connections)
+    await phone.close()
+
+
+@pytest.mark.long
+async def test_a_held_telephone_is_silent_and_comes_back_and_is_hung_up(
+    site, tmp_path, callbacks
+) -> None:
+    phone = Baresip(tmp_path / "phone")
+    await phone.open(PHONE_HZ)
+    session = await site.session()
+    ann, ben = await site.join(session), await site.join(session)
+    await ann.publish(audio=Tone(TONE_HZ), video=False)
+    call = await dial(site, session, phone.uri)
+    await until(lambda: phone.hears(TONE_HZ) > AUDIBLE, 30)
+    for count in (1, 2):
+        phone.do("hold")
+        await until(lambda count=count: states(callbacks).count("ON_HOLD") == count)
+        phone.do("resume")
+        await until(lambda count=count: states(callbacks).count("ACTIVE") == count + 1)
+    phone.do("sndcode", "7")
+    await until(lambda: [one.get("digit") for one in callbacks if "digit" in one] == ["7"])
+    await until(lambda: call.streamId in ben.streams)
+    await hears(await ben.subscribe(ben.streams[call.streamId]), PHONE_HZ)
+    await asyncio.to_thread(site.application.force_disconnect, session, call.connectionId)
+    await until(lambda: any(one.get("type") == "CALL_CLOSED" for one in phone.events))
+    assert call.connectionId not in ben.connections
+    await until(lambda: callbacks[-1]["event"] == "callDestroyed")
+    assert (callbacks[0]["event"], callbacks[0]["call"]["id"]) == ("callCreated", call.id)
+    assert states(callbacks)[:3] == ["DIALING", "RINGING", "ACTIVE"]
+    assert states(callbacks)[-1] == "HANGUP"
+    assert (callbacks[-1]["reason_code"], callbacks[-1]["reason_message"]) == (700, "normal")
+    await phone.close()

@@ -1,0 +1,123 @@
+"""SIP calls to a real server (sipp): passwords, refusals, digits by INFO, redirections."""
+
+import asyncio
+import ssl
+
+import pytest
+from opentok import exceptions
+
+from config.settings import CallbackSettings, EgressSettings
+from tests.interop.test_sip_calls import callbacks, dial, states
+from tests.media_site import media_site
+from tests.official.stage import make_certificate
+from tests.served import NEEDS_THE_MEDIA_CORE, until
+from tests.sipp import NEEDS_SIPP, PASSWORD, USER, Sipp, answers, refuses
+
+__all__ = ["callbacks"]
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning"),
+    NEEDS_THE_MEDIA_CORE,
+    NEEDS_SIPP,
+]
+
+
+@pytest.fixture
+async def site(tmp_path):
+    local = "127.0.0.0/8"
+    settings = {
+        "egress": EgressSettings(allowed_networks=local),
+        "callbacks": CallbackSettings(allowed_networks=local),
+    }
+    async with media_site(tmp_path / "site", **settings) as one:
+        yield one
+
+
+@pytest.fixture
+async def sipp(tmp_path):
+    opened: list[Sipp] = []
+
+    async def open_sipp(scenario: str, transport: str = "udp") -> Sipp:
+        one = Sipp(tmp_path / f"sipp{len(opened)}", scenario, transport)
+        await one.open()
+        opened.append(one)
+        return one
+
+    yield open_sipp
+    for one in opened:
+        await one.close()
+
+
+async def test_a_password_a_header_and_digits_reach_a_server(site, sipp, callbacks):
+    server = await sipp(answers(algorithm="MD5", digits=2))
+    session = await site.session()
+    call = await dial(
+        site,
+        session,
+        server.uri,
+        auth={"username": USER, "password": PASSWORD},
+        headers={"X-Room": "7"},
+        **{"from": "15551234@example.com"},
+    )
+    await until(lambda: "ACTIVE" in states(callbacks), 20)
+    await asyncio.to_thread(site.application.play_dtmf, session, call.connectionId, "5#")
+    await until(lambda: "Signal=#" in server.messages, 20)
+    await asyncio.to_thread(site.application.force_disconnect, session, call.connectionId)
+    assert await server.over() == 0
+    assert "X-Room: 7" in server.messages
+    assert "From: <sip:15551234@example.com>" in server.messages
+    assert PASSWORD not in server.messages
+
+
+@pytest.mark.parametrize(
+    ("scenario", "code"),
+    [
+        (answers(algorithm="MD5"), 403),
+        (refuses("486 Busy Here"), 486),
+        pytest.param("", 408, marks=pytest.mark.long),
+    ],
+)
+async def test_the_application_learns_why_a_call_was_not_answered(
+    site, sipp, callbacks, scenario, code
+):
+    # Nobody is at the discard port.
+    uri = (await sipp(scenario)).uri if scenario else "sip:ann@127.0.0.1:9"
+    session = await site.session()
+    await dial(site, session, uri, auth={"username": USER, "password": "wrong"})
+    await until(lambda: callbacks and callbacks[-1]["event"] == "callDestroyed", 30)
+    assert callbacks[-1]["reason_code"] == code
+    assert "ACTIVE" not in states(callbacks)
+
+
+async def test_the_application_learns_that_nobody_takes_the_connection(site, callbacks):
+    session = await site.session()
+    await dial(site, session, "sip:ann@127.0.0.1:9;transport=tcp")
+    await until(lambda: callbacks and callbacks[-1]["event"] == "callDestroyed", 30)
+    assert callbacks[-1]["reason_code"] == 503
+
+
+async def test_a_server_without_a_certificate_that_is_trusted_gets_no_call(
+    site, tmp_path, callbacks
+):
+    chain, key = make_certificate(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(chain, key)
+    sent: list[bytes] = []
+
+    async def take(reader, writer) -> None:
+        sent.append(await reader.read())
+        writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    await dial(site, await site.session(), f"sips:ann@127.0.0.1:{port}")
+    await until(lambda: callbacks and callbacks[-1]["event"] == "callDestroyed", 30)
+    assert callbacks[-1]["reason_code"] == 503
+    assert not any(sent)
+    server.close()
+
+
+async def test_an_address_inside_is_not_called(site):
+    session = await site.session()
+    with pytest.raises(exceptions.SipDialError):
+        await dial(site, session, "sip:ann@10.0.0.1")

@@ -60,3 +60,54 @@ test(
     await untilSpread(70, 130);
   },
 );
+
+test('what a connector makes is sent, and the publisher reports its way to the server', async () => {
+  const room = await lab.server.createRoom();
+  const [ada, bob] = [await lab.join(room), await lab.join(room)];
+  const streamId = await ada.do(() => {
+    return globalThis.lab.publishRoughly({ publishSenderStats: true });
+  });
+  const untilMean = (least, most) =>
+    bob.until(
+      (id, low, high) => {
+        const { mean } = globalThis.lab.brightness(id) ?? {};
+        return mean >= low && mean <= high;
+      },
+      `a brightness from ${least} to ${most}`,
+      FOR_LONG_MS,
+      ...[streamId, least, most],
+    );
+  await untilMean(80, 180);
+  await bob.do((id) => {
+    globalThis.conditions = [];
+    globalThis.lab.subscribers
+      .get(id)
+      .on('networkConditionChanged', ({ stats }) =>
+        globalThis.conditions.push(stats.mediaLink.transport.networkCondition),
+      );
+  }, streamId);
+  await ada.do(async () => {
+    const white = Object.assign(document.createElement('canvas'), { width: 320, height: 240 });
+    const context = white.getContext('2d');
+    setInterval(() => {
+      context.fillStyle = '#fff';
+      context.fillRect(0, 0, 320, 240);
+    }, 100);
+    await globalThis.lab.publishers[0].setVideoMediaProcessorConnector({
+      setTrack: () => Promise.resolve(white.captureStream().getVideoTracks()[0]),
+      destroy: () => Promise.resolve(),
+    });
+  });
+  await untilMean(220, 255);
+  await bob.until(
+    async (id) => {
+      const { senderStats, mediaLink } = await globalThis.lab.stats(id);
+      const { networkCondition } = mediaLink.remotePublisherTransport;
+      const isKnown = senderStats?.connectionMaxAllocatedBitrate > 0;
+      return isKnown && networkCondition !== 'unknown' && globalThis.conditions.length > 0;
+    },
+    'the sender statistics and the condition',
+    FOR_LONG_MS,
+    streamId,
+  );
+});

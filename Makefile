@@ -12,7 +12,7 @@ JOBS ?= $(shell nproc)
 # each part by itself.
 WITHOUT_LONG ?=
 NOT_LONG := $(if $(WITHOUT_LONG),-m "not long")
-export SEALROUTE_WITHOUT_LONG := $(WITHOUT_LONG)
+export TESTS_WITHOUT_LONG := $(WITHOUT_LONG)
 SIDE_BY_SIDE := --no-print-directory --jobs=$(JOBS) --output-sync=target
 
 NATIVE_SOURCES := $(shell find native -name '*.rs' -o -name 'Cargo.toml' -o -name 'Cargo.lock' 2>/dev/null | grep -v /target/)

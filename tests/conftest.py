@@ -12,7 +12,7 @@ settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("every change", settings.get_profile("any machine"), max_examples=30)
-settings.load_profile("every change" if os.environ.get("SEALROUTE_WITHOUT_LONG") else "any machine")
+settings.load_profile("every change" if os.environ.get("TESTS_WITHOUT_LONG") else "any machine")
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ const require = createRequire(new URL('../../../sdk/web/package.json', import.me
 const puppeteer = require('puppeteer-core');
 
 /** Why a long test is skipped, where `make test` runs: its siblings show the same there. */
-export const LONG = process.env.SEALROUTE_WITHOUT_LONG ? 'long: make test-all plays it' : false;
+export const LONG = process.env.TESTS_WITHOUT_LONG ? 'long: make test-all plays it' : false;
 
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const FIREFOX = process.env.FIREFOX ?? '/usr/bin/firefox-esr';

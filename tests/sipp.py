@@ -60,8 +60,10 @@ def answers(*, algorithm: str = "", digits: int = 0) -> str:
     )
 
 
-def refuses(status: str) -> str:
-    return '<recv request="INVITE"></recv>\n' + _send(status) + '<recv request="ACK"></recv>\n'
+def refuses(status: str, contact: str = "") -> str:
+    more = f"Contact: <{contact}>\n" if contact else ""
+    answer = _send(status, more)
+    return '<recv request="INVITE"></recv>\n' + answer + '<recv request="ACK"></recv>\n'
 
 
 class Sipp:

@@ -1,7 +1,10 @@
 """SIP calls to a real server (sipp): passwords, refusals, digits by INFO, redirections."""
 
 import asyncio
+import os
+import signal
 import ssl
+from pathlib import Path
 
 import pytest
 from opentok import exceptions
@@ -94,6 +97,48 @@ async def test_the_application_learns_that_nobody_takes_the_connection(site, cal
     await dial(site, session, "sip:ann@127.0.0.1:9;transport=tcp")
     await until(lambda: callbacks and callbacks[-1]["event"] == "callDestroyed", 30)
     assert callbacks[-1]["reason_code"] == 503
+
+
+async def test_a_redirection_is_followed_once(site, sipp, callbacks):
+    last = await sipp(answers())
+    first = await sipp(refuses("302 Moved Temporarily", last.uri))
+    session = await site.session()
+    call = await dial(site, session, first.uri)
+    await until(lambda: "ACTIVE" in states(callbacks), 20)
+    await asyncio.to_thread(site.application.force_disconnect, session, call.connectionId)
+    assert (await first.over(), await last.over()) == (0, 0)
+    moved = await sipp(refuses("302 Moved Temporarily", "sip:ann@10.0.0.1"))
+    await dial(site, session, moved.uri)
+    await until(lambda: [one.get("reason_code") for one in callbacks][-1:] == [503], 20)
+
+
+async def test_a_call_whose_process_is_killed_is_over(site, sipp, callbacks):
+    server = await sipp(answers())
+    await dial(site, await site.session(), server.uri)
+    await until(lambda: "ACTIVE" in states(callbacks), 20)
+    (process,) = [
+        one
+        for one in descendants(os.getpid())
+        if "sip.zygote" in command(one) and "sip.zygote" in command(parent(one))
+    ]
+    os.kill(process, signal.SIGKILL)
+    await until(lambda: callbacks[-1]["event"] == "callDestroyed", 20)
+    assert (callbacks[-1]["reason_code"], callbacks[-1]["reason_message"]) == (703, "unexpected")
+
+
+def parent(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def command(process: int) -> str:
+    return Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace")
+
+
+def descendants(process: int) -> list[int]:
+    children = [
+        int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    ]
+    return [each for child in children for each in (child, *descendants(child))]
 
 
 async def test_a_server_without_a_certificate_that_is_trusted_gets_no_call(

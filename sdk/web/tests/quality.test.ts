@@ -41,6 +41,9 @@ describe('the condition of a way', () => {
     const measured = transportStats({ estimateBps: 0, wantedBps: 0, loss: 0 });
     assert.equal(withStreamState(measured, 'ok').networkCondition, 'excellent');
     assert.equal(withStreamState(measured, 'limited').networkCondition, 'warning');
+    const unknown = transportStats({ estimateBps: 0, wantedBps: 0, loss: undefined });
+    assert.equal(withStreamState(unknown, 'ok').networkCondition, 'unknown');
+    assert.equal(withStreamState(unknown, 'paused').networkCondition, 'critical');
     assert.equal(withStreamState(measured, 'paused').networkConditionReason, 'bandwidth');
   });
 

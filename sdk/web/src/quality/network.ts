@@ -57,8 +57,7 @@ function reasonOf(byLoss: number, byBandwidth: number): NetworkConditionReason {
 }
 
 /** What the server says of the way to this subscriber: it alone knows what it leaves out. */
-const STATES: Readonly<Record<'ok' | 'limited' | 'paused', NetworkCondition>> = {
-  ok: 'excellent',
+const STATES: Readonly<Record<'limited' | 'paused', NetworkCondition>> = {
   limited: 'warning',
   paused: 'critical',
 };
@@ -68,6 +67,8 @@ export function withStreamState(
   transport: TransportStats,
   state: 'ok' | 'limited' | 'paused',
 ): TransportStats {
+  // That nothing is left out says nothing of what is lost.
+  if (state === 'ok') return transport;
   const reported = STATES[state];
   if (GRADES.indexOf(reported) <= GRADES.indexOf(transport.networkCondition)) return transport;
   return { ...transport, networkCondition: reported, networkConditionReason: 'bandwidth' };

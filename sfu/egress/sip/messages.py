@@ -169,7 +169,7 @@ def parse(data: bytes) -> Request | Response:
 
 
 def _parsed_head(head: bytes) -> tuple[str, Headers]:
-    lines = head.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
+    lines = head.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", " ").split("\n")
     pairs: list[tuple[str, str]] = []
     for line in lines[1:]:
         if line[:1] in (" ", "\t") and pairs:

@@ -38,6 +38,20 @@ async def site(tmp_path):
 
 
 @pytest.fixture
+async def telephone(tmp_path):
+    opened: list[Baresip] = []
+
+    async def open_one(**options) -> Baresip:
+        opened.append(Baresip(tmp_path / "phone", **options))
+        await opened[-1].open(PHONE_HZ)
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        await one.close()
+
+
+@pytest.fixture
 async def callbacks(site):
     """The callbacks about calls, as the application gets them."""
     found: list[dict] = []
@@ -82,12 +96,11 @@ async def hears(subscriber, hz: float) -> None:
     ("codec", "transport", "srtp"),
     [("PCMU", "udp", False), pytest.param("opus", "tls", True, marks=pytest.mark.long)],
 )
-async def test_a_telephone_and_a_session_hear_each_other(site, tmp_path, codec, transport, srtp):
+async def test_a_telephone_and_a_session_hear_each_other(
+    site, tmp_path, telephone, codec, transport, srtp
+):
     certificate = tmp_path / "both.pem"
-    phone = Baresip(
-        tmp_path / "phone", codec=codec, transport=transport, srtp=srtp, certificate=certificate
-    )
-    await phone.open(PHONE_HZ)
+    phone = await telephone(codec=codec, transport=transport, srtp=srtp, certificate=certificate)
     session = await site.session()
     ann, ben = await site.join(session), await site.join(session)
     spoken = await ann.publish(audio=Tone(TONE_HZ), video=False)
@@ -105,15 +118,13 @@ async def test_a_telephone_and_a_session_hear_each_other(site, tmp_path, codec, 
         await until(lambda: phone.digits == "5#", 20)
     phone.do("hangup")
     await until(lambda: call.connectionId not in ben.connections)
-    await phone.close()
 
 
 @pytest.mark.long
 async def test_a_held_telephone_is_silent_and_comes_back_and_is_hung_up(
-    site, tmp_path, callbacks
+    site, telephone, callbacks
 ) -> None:
-    phone = Baresip(tmp_path / "phone")
-    await phone.open(PHONE_HZ)
+    phone = await telephone()
     session = await site.session()
     ann, ben = await site.join(session), await site.join(session)
     await ann.publish(audio=Tone(TONE_HZ), video=False)
@@ -136,4 +147,3 @@ async def test_a_held_telephone_is_silent_and_comes_back_and_is_hung_up(
     assert states(callbacks)[:3] == ["DIALING", "RINGING", "ACTIVE"]
     assert states(callbacks)[-1] == "HANGUP"
     assert (callbacks[-1]["reason_code"], callbacks[-1]["reason_message"]) == (700, "normal")
-    await phone.close()

@@ -4,6 +4,7 @@ password and hears the digits."""
 import asyncio
 
 import pytest
+import pytest_asyncio
 from vonage_video import models
 
 from tests.official import test_audio_connector as sdks
@@ -69,12 +70,16 @@ class VonageNode(sdks.VonageNode):
         await self.sdk.call("disconnectClient", session, made["connectionId"])
 
 
+@pytest_asyncio.fixture(loop_scope="module")
+async def server(tmp_path):
+    one = Sipp(tmp_path / "sipp", answers(algorithm="MD5", digits=2))
+    await one.open()
+    yield one
+    await one.close()
+
+
 @pytest.mark.parametrize("kind", [OpentokPython, VonagePython, OpentokNode, VonageNode])
-async def test_a_telephone_is_called_hears_digits_and_is_hung_up(
-    stage, monkeypatch, tmp_path, kind
-):
-    server = Sipp(tmp_path / "sipp", answers(algorithm="MD5", digits=2))
-    await server.open()
+async def test_a_telephone_is_called_hears_digits_and_is_hung_up(stage, monkeypatch, server, kind):
     sdk = kind()
     name = await sdk.open(stage, monkeypatch)
     session, token = await sdk.session()
@@ -90,4 +95,3 @@ async def test_a_telephone_is_called_hears_digits_and_is_hung_up(
     assert "X-Room: 7" in server.messages
     assert f"From: <sip:{CALLER}>" in server.messages
     await sdk.close()
-    await server.close()

@@ -60,7 +60,7 @@ export type VideoDimensionsChangedEvent<Target> = Event<'videoDimensionsChanged'
   newValue: Size;
 };
 
-export type { Event, Emitter as OTEventEmitter } from './events';
+export type { Event, Emitter as OTEventEmitter, Emitter as SessionOTEventEmitter } from './events';
 export type { PublisherEvents, SessionEvents, SubscriberEvents } from './event-types';
 export type { LegacyMediaStreamConstraints, LegacyMediaTrackConstraints } from './media/capture';
 export type { Device, OutputDevice as AudioOutputDevice, OutputDevice } from './media/devices';

@@ -126,26 +126,8 @@ export const FINAL_CLOSES: ReadonlyMap<
   number,
   { readonly name: string; readonly number: number; readonly message: string } | undefined
 > = new Map([
-  [
-    1009,
-    {
-      name: 'OT_INVALID_PARAMETER',
-      number: 1011,
-      message: 'A message was too large for the server',
-    },
-  ],
-  [
-    4400,
-    { name: 'OT_INVALID_PARAMETER', number: 1011, message: 'The server refused too many messages' },
-  ],
+  [1009, { name: 'OT_INVALID_PARAMETER', number: 1011, message: 'A message was too large for the server' }],
+  [4400, { name: 'OT_INVALID_PARAMETER', number: 1011, message: 'The server refused too many messages' }],
   [4403, undefined],
-  [
-    4430,
-    {
-      name: 'OT_RATE_LIMIT_EXCEEDED',
-      number: 1550,
-      message:
-        'This client sent more than the server allows and was disconnected; send less, and join again',
-    },
-  ],
+  [4430, { name: 'OT_RATE_LIMIT_EXCEEDED', number: 1550, message: 'This client sent more than the server allows and was disconnected; send less, and join again' }],
 ]);

@@ -147,13 +147,7 @@ export const SERVER_SHAPES: { [T in ServerMessage['t']]: Part } = {
   }),
   streamDestroyed: part({
     streamId: id(),
-    reason: word(
-      'clientDisconnected',
-      'forceDisconnected',
-      'forceUnpublished',
-      'mediaStopped',
-      'networkDisconnected',
-    ),
+    reason: word('clientDisconnected', 'forceDisconnected', 'forceUnpublished', 'mediaStopped', 'networkDisconnected'),
   }),
   streamPropertyChanged: part({
     streamId: id(),
@@ -202,12 +196,7 @@ export const SERVER_SHAPES: { [T in ServerMessage['t']]: Part } = {
     direction: word('downlink', 'uplink'),
   }),
   disconnected: part({
-    reason: word(
-      'clientDisconnected',
-      'forceDisconnected',
-      'networkDisconnected',
-      'serverShutdown',
-    ),
+    reason: word('clientDisconnected', 'forceDisconnected', 'networkDisconnected', 'serverShutdown'),
   }),
   pong: part({
     re: whole(0, 2147483647),

@@ -108,6 +108,11 @@ def _start(
     )
 
 
+def _serve(route: Route, handler: Handler, answer: object, *errors: E) -> Route:
+    """A feature that this server has."""
+    return replace(route, handler=handler, answer=answer, errors=(*route.errors, *errors))
+
+
 def _missing(
     code: E,
     method: str,
@@ -258,16 +263,21 @@ _SESSION_ROUTES = (
 
 _ARCHIVE, _BROADCAST, _RENDER = E.ARCHIVE_NOT_FOUND, E.BROADCAST_NOT_FOUND, E.RENDER_NOT_FOUND
 _CHANGE = requests.StreamsChange
-_STARTS_ARCHIVE = _start(Feature.ARCHIVE, "/archive", requests.StartArchive, "Start an archive")
+_CONNECTS = (
+    E.AUTHENTICATION_FAILED,
+    E.TOKEN_EXPIRED,
+    E.PERMISSION_DENIED,
+    E.ADDRESS_REFUSED,
+    E.CONNECT_FAILED,
+    E.NO_CAPACITY,
+)
+"""Of routes by which a client joins that connects to an address."""
 _ARCHIVE_ROUTES = (
-    replace(
-        _STARTS_ARCHIVE,
-        handler=archives.start,
-        answer=replies.Archive,
-        errors=(
-            *(*_STARTS_ARCHIVE.errors, E.NOBODY_CONNECTED, E.ARCHIVE_RUNNING),
-            *(E.NO_CAPACITY, E.ARCHIVE_QUOTA),
-        ),
+    _serve(
+        _start(Feature.ARCHIVE, "/archive", requests.StartArchive, "Start an archive"),
+        archives.start,
+        replies.Archive,
+        *(E.NOBODY_CONNECTED, E.ARCHIVE_RUNNING, E.NO_CAPACITY, E.ARCHIVE_QUOTA),
     ),
     replace(_list("/archive", "archives"), handler=archives.page, answer=replies.Archives),
     _get(P + "/archive/{id}", archives.show, "Show an archive", replies.Archive, _ARCHIVE),
@@ -316,21 +326,12 @@ _ARCHIVE_ROUTES = (
         errors=(E.INVALID_PARAMETER, _ARCHIVE, E.ARCHIVE_NOT_RECORDING, E.FEATURE_UNAVAILABLE),
     ),
 )
-_STARTS_BROADCAST = _start(
-    Feature.BROADCAST, "/broadcast", requests.StartBroadcast, "Start a broadcast"
-)
 _BROADCAST_ROUTES = (
-    replace(
-        _STARTS_BROADCAST,
-        handler=broadcasts.start,
-        answer=replies.Broadcast,
-        errors=(
-            *_STARTS_BROADCAST.errors,
-            E.ADDRESS_REFUSED,
-            E.NOBODY_CONNECTED,
-            E.BROADCAST_RUNNING,
-            E.NO_CAPACITY,
-        ),
+    _serve(
+        _start(Feature.BROADCAST, "/broadcast", requests.StartBroadcast, "Start a broadcast"),
+        broadcasts.start,
+        replies.Broadcast,
+        *(E.ADDRESS_REFUSED, E.NOBODY_CONNECTED, E.BROADCAST_RUNNING, E.NO_CAPACITY),
     ),
     replace(_list("/broadcast", "broadcasts"), handler=broadcasts.page, answer=replies.Broadcasts),
     _get(P + "/broadcast/{id}", broadcasts.show, "Show a broadcast", replies.Broadcast, _BROADCAST),
@@ -376,44 +377,26 @@ _BROADCAST_ROUTES = (
         ),
     ),
 )
-_CONNECTS_AUDIO = _start(
-    Feature.AUDIO_CONNECTOR, "/connect", requests.ConnectAudio, "Send audio to a WebSocket"
-)
-_DIALS = _start(Feature.SIP, "/dial", requests.Dial, "Call a SIP address into a session")
 _FEATURE_ROUTES = (
     *_ARCHIVE_ROUTES,
     *_BROADCAST_ROUTES,
-    replace(
-        _DIALS,
-        handler=calls.dial,
-        answer=replies.SipCall,
-        errors=(
-            *_DIALS.errors,
-            E.AUTHENTICATION_FAILED,
-            E.TOKEN_EXPIRED,
-            E.PERMISSION_DENIED,
-            E.ADDRESS_REFUSED,
-            E.CONNECT_FAILED,
-            E.NO_CAPACITY,
-        ),
+    _serve(
+        _start(Feature.SIP, "/dial", requests.Dial, "Call a SIP address into a session"),
+        calls.dial,
+        replies.SipCall,
+        *_CONNECTS,
     ),
     _start(Feature.RENDER, "/render", requests.StartRender, "Publish a web page", 202),
     _list("/render", "renders"),
     _missing(_RENDER, "GET", "/render/{id}", 200, "Show a render"),
     _missing(_RENDER, "DELETE", "/render/{id}", 200, "Stop a render"),
-    replace(
-        _CONNECTS_AUDIO,
-        handler=connectors.start,
-        answer=replies.AudioConnection,
-        errors=(
-            *_CONNECTS_AUDIO.errors,
-            E.AUTHENTICATION_FAILED,
-            E.TOKEN_EXPIRED,
-            E.PERMISSION_DENIED,
-            E.ADDRESS_REFUSED,
-            E.CONNECT_FAILED,
-            E.NO_CAPACITY,
+    _serve(
+        _start(
+            Feature.AUDIO_CONNECTOR, "/connect", requests.ConnectAudio, "Send audio to a WebSocket"
         ),
+        connectors.start,
+        replies.AudioConnection,
+        *_CONNECTS,
     ),
     Route(
         "POST",

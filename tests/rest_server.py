@@ -24,12 +24,12 @@ from signaling.broadcasts.parts import BroadcastParts
 from signaling.broadcasts.service import Broadcasts
 from signaling.calls.service import CallParts, SipCalls
 from signaling.clock import SystemClock
-from signaling.connectors.dialing import Dialer
 from signaling.connectors.service import AudioConnectors, ConnectorParts
 from signaling.domain.errors import ErrorCode, NotFound
 from signaling.domain.projects import Project, new_project
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.session_state import Stream
+from signaling.egress.dialing import Dialer
 from signaling.egress.links import Links
 from signaling.metrics import Metrics
 from signaling.protocol.messages import StreamInfo

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from sfu.egress.jobs import PacketForm
+
 Dial = Callable[[], Awaitable[socket.socket]]
 """A TCP connection to the application, at an address that may be reached. Errors: `OSError`."""
 Rate = Literal[8_000, 16_000, 24_000]
@@ -34,15 +36,6 @@ class ConnectorJob:
     upgrade_headers: Mapping[str, str] = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     audio: AudioFormat
-
-
-@dataclass(frozen=True, slots=True)
-class PacketForm:
-    """The packets of a published stream."""
-
-    ssrc: int
-    payload_type: int
-    audio_level_id: int
 
 
 class ConnectorListener(Protocol):

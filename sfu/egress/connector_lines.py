@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from sfu.egress.control import Count, LineReader, Text
+from sfu.egress.run_lines import LeaveLine, SpeakLine
 
 
 class ConnectLine(Struct, tag_field="line", tag="connect", frozen=True):
@@ -32,18 +33,6 @@ class ConnectLine(Struct, tag_field="line", tag="connect", frozen=True):
 
     def __repr__(self) -> str:
         return "ConnectLine(redacted)"
-
-
-class SpeakLine(Struct, tag_field="line", tag="speak", frozen=True):
-    """The stream is published: packets of this form are forwarded."""
-
-    ssrc: Count
-    payload_type: Count
-    audio_level_id: Count
-
-
-class LeaveLine(Struct, tag_field="line", tag="leave", frozen=True):
-    """Says goodbye to the peer, then ends."""
 
 
 class OpenLine(Struct, tag_field="line", tag="open", frozen=True):

@@ -14,28 +14,21 @@ from dataclasses import dataclass
 
 from config.settings import ConnectorSettings
 from sfu.egress.child_link import SILENCE_S, ChildLink, spawn_with
-from sfu.egress.connector_jobs import (
-    ConnectorJob,
-    ConnectorListener,
-    HowOver,
-    PacketForm,
-)
+from sfu.egress.connector_jobs import ConnectorJob, ConnectorListener, HowOver
 from sfu.egress.connector_lines import (
     BeatLine,
     ConnectLine,
-    ConnectorCount,
     ConnectorUp,
     ConnectorUpReader,
     EndLine,
-    LeaveLine,
     OpenLine,
-    SpeakLine,
     SpokenLine,
 )
 from sfu.egress.connector_reports import ConnectorReports
 from sfu.egress.control import LineError
 from sfu.egress.forks import ForkError, Zygote
-from sfu.egress.jobs import EgressError
+from sfu.egress.jobs import EgressError, PacketForm
+from sfu.egress.runs import RunProcess, Runs, speak_line
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +41,7 @@ STEADY_S = 10.0
 HOLD_MS = 60
 """How long packets wait for those that came in another order; speech is not worth more."""
 CLOSE_S = 0.5
+NO_ROOM = "This server has no room for another connection."
 
 
 class Connectors:
@@ -61,35 +55,19 @@ class Connectors:
         silence_s: float = SILENCE_S,
         retries_s: Sequence[float] = RETRIES_S,
     ) -> None:
-        self._settings = settings
-        self._zygote = Zygote(program)
-        self._silence_s = silence_s
-        self._retries_s = retries_s
-        self._runs: dict[Run, None] = {}
-        self._totals: Counter[str] = Counter()
-        self._closed = False
+        zygote = Zygote(program)
+        self._runs: Runs[Run] = Runs(zygote, settings.connections_max, NO_ROOM)
+        self._tools = _Tools(zygote, settings, self._runs.totals, silence_s, retries_s)
 
     def start(self, job: ConnectorJob, media: socket.socket, listener: ConnectorListener) -> "Run":
-        if self._closed or len(self._runs) >= self._settings.connections_max:
-            raise EgressError("no_capacity", "This server has no room for another connection.")
-        self._totals["starts"] += 1
-        tools = _Tools(self._zygote, self._settings, self._totals, self._silence_s, self._retries_s)
-        run = Run(job, media, listener, tools)
-        self._runs[run] = None
-        run.task.add_done_callback(lambda _: self._runs.pop(run, None))
-        return run
+        return self._runs.start(lambda: Run(job, media, listener, self._tools))
 
     def counters(self) -> Mapping[str, int]:
         """Totals since the start: starts, reconnects, lies, and what processes counted."""
-        return dict(self._totals)
+        return dict(self._runs.totals)
 
     async def close(self) -> None:
-        self._closed = True
-        tasks = [run.task for run in self._runs]
-        for run in list(self._runs):
-            run.leave()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._zygote.close()
+        await self._runs.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +89,7 @@ class Run:
         self._media = media
         self._listener = listener
         self._tools = tools
-        self._link: ChildLink[ConnectorUp] | None = None
-        self._left = False
-        self._counted: Mapping[ConnectorCount, int] = {}
+        self._process: RunProcess[ConnectorUp] = RunProcess(tools.totals, CLOSE_S)
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.task = asyncio.get_running_loop().create_task(self._run())
 
@@ -121,32 +97,23 @@ class Run:
         await asyncio.shield(self._opened)
 
     def speak(self, form: PacketForm) -> None:
-        if self._link is not None:
-            self._link.send(SpeakLine(form.ssrc, form.payload_type, form.audio_level_id))
+        self._process.send(speak_line(form))
 
     def leave(self) -> None:
-        if self._left:
-            return
-        self._left = True
-        if self._link is not None:
-            self._link.send(LeaveLine())
-        # The process says goodbye; what has no process yet is not waited for.
-        asyncio.get_running_loop().call_later(
-            CLOSE_S if self._link is not None else 0, self.task.cancel
-        )
+        self._process.leave(self.task)
 
     async def _run(self) -> None:
         how: HowOver = "process lost"
         try:
             how = await self._connections()
         except asyncio.CancelledError:
-            if not self._left:
+            if not self._process.left:
                 raise
         finally:
             was_open = self._opened.done()
             self._fail_opening(how)
-        if not self._left and was_open:
-            self._left = True
+        if not self._process.left and was_open:
+            self._process.left = True
             self._listener.on_over(how)
 
     async def _connections(self) -> HowOver:
@@ -157,7 +124,7 @@ class Run:
             lost_s = loop.time()
             for wait_s in self._tools.retries_s:
                 left_s = lost_s + RETRY_WITHIN_S - loop.time() - wait_s
-                if self._left or left_s <= 0:
+                if self._process.left or left_s <= 0:
                     return how
                 await asyncio.sleep(wait_s)
                 self._tools.totals["reconnects"] += 1
@@ -173,7 +140,6 @@ class Run:
         loop = asyncio.get_running_loop()
         opened_s: float | None = None
         how: HowOver = "process lost"
-        link: ChildLink[ConnectorUp] | None = None
         reports = ConnectorReports(bidirectional=self._job.audio.bidirectional)
         try:
             link = await self._begin(open_s)
@@ -197,9 +163,7 @@ class Run:
             how = "peer lost"
             log.info("an audio connection is not there: %s", type(failure).__name__)
         finally:
-            self._link = None
-            if link is not None:
-                await link.close(kill=True)
+            await self._process.end()
         return how, 0.0 if opened_s is None else loop.time() - opened_s
 
     async def _begin(self, dial_s: float) -> ChildLink[ConnectorUp]:
@@ -209,7 +173,7 @@ class Run:
         with connection:
             sockets = [self._media, connection]
             link = await spawn_with(self._tools.zygote, sockets, ConnectorUpReader())
-        self._link, self._counted = link, {}
+        self._process.begin(link)
         link.send(self._connect_line())
         return link
 
@@ -234,19 +198,16 @@ class Run:
     def _note_open(self) -> None:
         if not self._opened.done():
             self._opened.set_result(None)
-        elif not self._left:
+        elif not self._process.left:
             self._listener.on_open_again()
 
     def _handle(self, line: ConnectorUp) -> None:
         match line:
             case SpokenLine():
-                if not self._left:
+                if not self._process.left:
                     self._listener.on_spoken()
             case BeatLine(counts=counts):
-                # A process counts from its beginning.
-                for name, count in counts.items():
-                    self._tools.totals[name] += max(0, count - self._counted.get(name, 0))
-                self._counted = counts
+                self._process.count(counts.items())
             case _:
                 pass
 

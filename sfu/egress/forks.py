@@ -16,9 +16,14 @@ from sfu.egress.control import NOT_JSON, Count
 
 log = logging.getLogger(__name__)
 
-ZYGOTE = (sys.executable, "-P", "-m", "sfu.egress.zygote")
-"""-P: the working directory may hold anybody's modules."""
-COMPOSING_ZYGOTE = (sys.executable, "-P", "-m", "sfu.egress.composer.zygote")
+
+def program_of(zygote: str) -> tuple[str, ...]:
+    """How a zygote's module is started. -P: the working directory may hold anybody's modules."""
+    return (sys.executable, "-P", "-m", zygote)
+
+
+ZYGOTE = program_of("sfu.egress.zygote")
+COMPOSING_ZYGOTE = program_of("sfu.egress.composer.zygote")
 START_S = 20.0
 """Loading takes a part of a second; on a machine that is short of everything much longer."""
 CLOSE_S = 5.0

@@ -36,6 +36,15 @@ class ArchiveJob:
 
 
 @dataclass(frozen=True, slots=True)
+class PacketForm:
+    """The packets of a published stream."""
+
+    ssrc: int
+    payload_type: int
+    audio_level_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     file: Path
     size_bytes: int

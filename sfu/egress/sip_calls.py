@@ -16,11 +16,10 @@ from msgspec import Struct
 
 from config.sip_settings import SipSettings
 from sfu.egress.child_link import SILENCE_S, ChildLink, spawn_with
-from sfu.egress.connector_jobs import PacketForm
-from sfu.egress.connector_lines import LeaveLine, SpeakLine
 from sfu.egress.control import LineError
 from sfu.egress.forks import ForkError, Zygote
-from sfu.egress.jobs import EgressError
+from sfu.egress.jobs import PacketForm
+from sfu.egress.runs import RunProcess, Runs, speak_line
 from sfu.egress.sip_jobs import CallEnd, SipJob, SipListener
 from sfu.egress.sip_lines import (
     AskLine,
@@ -32,7 +31,6 @@ from sfu.egress.sip_lines import (
     PressLine,
     RedirectLine,
     SipBeatLine,
-    SipCount,
     SipEndLine,
     SipUp,
     SipUpReader,
@@ -47,6 +45,7 @@ ZYGOTE_MODULE = "sfu.egress.sip.zygote"
 HOLD_MS = 60
 CLOSE_S = 2.5
 """A process waits a little for the answer to its BYE."""
+NO_ROOM = "This server has no room for another call."
 TRANSPORTS = ("udp", "tcp", "tls")
 _UNREACHABLE = CallEnd("refused", 503, "Service Unavailable")
 _LOST = CallEnd("lost")
@@ -62,34 +61,19 @@ class Calls:
         program: Sequence[str],
         silence_s: float = SILENCE_S,
     ) -> None:
-        self._settings = settings
-        self._zygote = Zygote(program)
-        self._silence_s = silence_s
-        self._runs: dict[CallRun, None] = {}
-        self._totals: Counter[str] = Counter()
-        self._closed = False
+        zygote = Zygote(program)
+        self._runs: Runs[CallRun] = Runs(zygote, settings.calls_max, NO_ROOM)
+        self._tools = _Tools(zygote, settings, self._runs.totals, silence_s)
 
     def start(self, job: SipJob, media: socket.socket, listener: SipListener) -> "CallRun":
-        if self._closed or len(self._runs) >= self._settings.calls_max:
-            raise EgressError("no_capacity", "This server has no room for another call.")
-        self._totals["starts"] += 1
-        tools = _Tools(self._zygote, self._settings, self._totals, self._silence_s)
-        run = CallRun(job, media, listener, tools)
-        self._runs[run] = None
-        run.task.add_done_callback(lambda _: self._runs.pop(run, None))
-        return run
+        return self._runs.start(lambda: CallRun(job, media, listener, self._tools))
 
     def counters(self) -> Mapping[str, int]:
         """Totals since the start: starts, and what processes counted."""
-        return dict(self._totals)
+        return dict(self._runs.totals)
 
     async def close(self) -> None:
-        self._closed = True
-        tasks = [run.task for run in self._runs]
-        for run in list(self._runs):
-            run.leave()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._zygote.close()
+        await self._runs.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +95,13 @@ class CallRun:
         self._media = media.dup()
         self._listener = listener
         self._tools = tools
-        self._link: ChildLink[SipUp] | None = None
+        self._process: RunProcess[SipUp] = RunProcess(tools.totals, CLOSE_S)
         self._waiting: list[Struct] = []
         self._asking: set[asyncio.Task[None]] = set()
-        self._left = False
-        self._counted: Mapping[SipCount, int] = {}
         self.task = asyncio.get_running_loop().create_task(self._run())
 
     def speak(self, form: PacketForm) -> None:
-        self._send(SpeakLine(form.ssrc, form.payload_type, form.audio_level_id))
+        self._send(speak_line(form))
 
     def press(self, digits: str) -> None:
         self._send(PressLine(digits))
@@ -128,42 +110,32 @@ class CallRun:
         self._send(MuteLine(on))
 
     def leave(self) -> None:
-        if self._left:
-            return
-        self._left = True
-        if self._link is not None:
-            self._link.send(LeaveLine())
-        # What has no process yet calls nobody.
-        asyncio.get_running_loop().call_later(
-            CLOSE_S if self._link is not None else 0, self.task.cancel
-        )
+        self._process.leave(self.task)
 
     def _send(self, line: Struct) -> None:
-        if self._link is None:
+        if not self._process.send(line):
             self._waiting.append(line)
-        else:
-            self._link.send(line)
 
     async def _run(self) -> None:
         end = _LOST
         try:
             end = await self._calls()
         except asyncio.CancelledError:
-            if not self._left:
+            if not self._process.left:
                 raise
         finally:
             self._media.close()
             for task in self._asking:
                 task.cancel()
-        if not self._left:
-            self._left = True
+        if not self._process.left:
+            self._process.left = True
             self._listener.on_over(end)
 
     async def _calls(self) -> CallEnd:
         """The call, and the one to whom it was redirected. No further: two that name each other
         would not end."""
         outcome = await self._one_call(self._job.target)
-        if isinstance(outcome, Uri) and not self._left:
+        if isinstance(outcome, Uri) and not self._process.left:
             self._tools.totals["redirected"] += 1
             outcome = await self._one_call(outcome)
         if isinstance(outcome, CallEnd):
@@ -172,7 +144,6 @@ class CallRun:
 
     async def _one_call(self, target: Uri) -> CallEnd | Uri:
         outcome: CallEnd | Uri = _LOST
-        link: ChildLink[SipUp] | None = None
         try:
             link = await self._begin(target)
             reports = SipReports()
@@ -192,9 +163,7 @@ class CallRun:
             outcome = _UNREACHABLE
             log.info("a SIP server is not there: %s", type(failure).__name__)
         finally:
-            self._link = None
-            if link is not None:
-                await link.close(kill=True)
+            await self._process.end()
         return outcome
 
     async def _begin(self, target: Uri) -> ChildLink[SipUp]:
@@ -206,12 +175,12 @@ class CallRun:
         with closing(sockets):
             given = [self._media, sockets.signalling, sockets.rtp]
             link = await spawn_with(self._tools.zygote, given, SipUpReader())
+            self._process.begin(link)
             link.send(self._dial_line(target, sockets))
-        self._counted = {}
         for line in self._waiting:
             link.send(line)
-        self._link, self._waiting = link, []
-        if not self._left:
+        self._waiting = []
+        if not self._process.left:
             self._listener.on_state("dialing")
         return link
 
@@ -245,24 +214,18 @@ class CallRun:
                 self._asking.add(task)
                 task.add_done_callback(self._asking.discard)
             case CallLine(state):
-                if not self._left:
+                if not self._process.left:
                     self._listener.on_state(state)
             case DigitLine(digit):
-                if not self._left:
+                if not self._process.left:
                     self._listener.on_digit(digit)
             case SipBeatLine(counts):
-                self._count(counts)
+                self._process.count(counts.items())
             case RedirectLine(text):
                 return _redirection(text)
             case SipEndLine(how, status, reason):
                 return CallEnd(how, status, reason)
         return None
-
-    def _count(self, counts: Mapping[SipCount, int]) -> None:
-        """A process counts from its beginning."""
-        for name, count in counts.items():
-            self._tools.totals[name] += max(0, count - self._counted.get(name, 0))
-        self._counted = counts
 
     async def _find(self, host: str, port: int) -> None:
         address = ""
@@ -272,8 +235,7 @@ class CallRun:
         except OSError as failure:
             self._tools.totals["places_refused"] += 1
             log.info("a call names a place that is not reached: %s", type(failure).__name__)
-        if self._link is not None:
-            self._link.send(PlaceLine(host, port, address))
+        self._process.send(PlaceLine(host, port, address))
 
 
 def _redirection(text: str) -> CallEnd | Uri:

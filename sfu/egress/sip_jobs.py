@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from sfu.egress.connector_jobs import PacketForm
+from sfu.egress.jobs import PacketForm
 from sfu.egress.sip_uri import Uri
 
 CallState = Literal["dialing", "ringing", "active", "held"]

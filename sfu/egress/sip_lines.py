@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from sfu.egress.connector_lines import LeaveLine, SpeakLine
 from sfu.egress.control import Count, LineReader, Text
+from sfu.egress.run_lines import LeaveLine, SpeakLine
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 Digits = Annotated[str, Meta(max_length=1_024)]

@@ -1,42 +1,30 @@
 """SIP calls as part of a server."""
 
 import contextlib
-import importlib.util
-import sys
 from collections.abc import AsyncIterator, Callable
 
-import structlog
-
 from config.settings import Settings
+from sfu.egress.forks import program_of
 from sfu.egress.sip_calls import ZYGOTE_MODULE, Calls
 from sfu.egress.sip_jobs import SipEgress
 from signaling.calls.service import CallParts, ReportEvent, SipCalls
 from signaling.clock import Clock
-from signaling.connectors.dialing import Dialer
+from signaling.egress.dialing import Dialer
+from signaling.egress.packages import are_installed
 from signaling.egress.policy import egress_policy
 from signaling.metrics import Metrics
 from signaling.sessions.directory import SessionDirectory
-
-log = structlog.get_logger(__name__)
 
 NEEDED = ("av", "numpy", "pylibsrtp")
 """What the processes import, and nothing else of the server does."""
 CallOpener = Callable[[Settings], SipEgress | None]
 
 
-def missing_packages() -> list[str]:
-    return [name for name in NEEDED if importlib.util.find_spec(name) is None]
-
-
 def open_calls(settings: Settings) -> SipEgress | None:
     """What calls from this node, if anything may and can."""
-    if not settings.sip.enabled:
+    if not settings.sip.enabled or not are_installed(NEEDED, "no SIP calls"):
         return None
-    absent = missing_packages()
-    if absent:
-        log.info("no SIP calls", reason="packages are not installed", packages=absent)
-        return None
-    return Calls(settings.sip, program=(sys.executable, "-P", "-m", ZYGOTE_MODULE))
+    return Calls(settings.sip, program=program_of(ZYGOTE_MODULE))
 
 
 @contextlib.asynccontextmanager

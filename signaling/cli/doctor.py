@@ -23,6 +23,7 @@ from signaling.cli.findings import Finding
 from signaling.cli.health import EVERYWHERE
 from signaling.connectors import running as connectors
 from signaling.domain.errors import DomainError
+from signaling.egress.packages import missing_packages
 from signaling.storage.choosing import open_store
 from signaling.storage.folder import FolderUnusable, can_be_made
 
@@ -216,7 +217,7 @@ def _audio_connector(settings: Settings) -> Finding:
     check = "audio connector"
     if not settings.connector.enabled:
         return Finding(check, "ok", "off in the settings")
-    absent = connectors.missing_packages()
+    absent = missing_packages(connectors.NEEDED)
     if absent:
         return Finding(
             check,
@@ -238,7 +239,7 @@ def _sip(settings: Settings) -> Finding:
     check = "sip calls"
     if not settings.sip.enabled:
         return Finding(check, "ok", "off in the settings")
-    absent = calls.missing_packages()
+    absent = missing_packages(calls.NEEDED)
     if absent:
         return Finding(
             check,

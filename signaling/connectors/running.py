@@ -1,42 +1,29 @@
 """Audio Connectors as part of a server."""
 
 import contextlib
-import importlib.util
-import sys
 from collections.abc import AsyncIterator, Callable
-
-import structlog
 
 from config.settings import Settings
 from sfu.egress.connector_jobs import ConnectorEgress
 from sfu.egress.connectors import ZYGOTE_MODULE, Connectors
-from signaling.connectors.dialing import Dialer
+from sfu.egress.forks import program_of
 from signaling.connectors.service import AudioConnectors, ConnectorParts
+from signaling.egress.dialing import Dialer
+from signaling.egress.packages import are_installed
 from signaling.egress.policy import egress_policy
 from signaling.metrics import Metrics
 from signaling.sessions.directory import SessionDirectory
-
-log = structlog.get_logger(__name__)
 
 NEEDED = ("av", "numpy", "websockets")
 """What the processes import, and nothing else of the server does."""
 ConnectorOpener = Callable[[Settings], ConnectorEgress | None]
 
 
-def missing_packages() -> list[str]:
-    return [name for name in NEEDED if importlib.util.find_spec(name) is None]
-
-
 def open_connectors(settings: Settings) -> ConnectorEgress | None:
     """What connects audio on this node, if anything may and can."""
-    if not settings.connector.enabled:
+    if not settings.connector.enabled or not are_installed(NEEDED, "no audio connections"):
         return None
-    absent = missing_packages()
-    if absent:
-        log.info("no audio connections", reason="packages are not installed", packages=absent)
-        return None
-    program = (sys.executable, "-P", "-m", ZYGOTE_MODULE)
-    return Connectors(settings.connector, program=program)
+    return Connectors(settings.connector, program=program_of(ZYGOTE_MODULE))
 
 
 @contextlib.asynccontextmanager

@@ -1,1 +1,1 @@
-"""What archives and broadcasts have in common: a session's media for a process of its own."""
+"""What all that takes a session's media has in common: a tap, and a process of its own."""

@@ -7,8 +7,7 @@ import socket
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sfu.egress.connector_jobs import PacketForm
-from sfu.egress.jobs import EgressError
+from sfu.egress.jobs import EgressError, PacketForm
 from sfu.egress.sip_jobs import CallEnd, SipJob, SipListener
 
 End = Literal["refused", "closed", "lost", "silent", "too_long"]

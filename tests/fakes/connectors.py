@@ -7,8 +7,8 @@ import asyncio
 import socket
 from dataclasses import dataclass, field
 
-from sfu.egress.connector_jobs import ConnectorJob, ConnectorListener, HowOver, PacketForm
-from sfu.egress.jobs import EgressError
+from sfu.egress.connector_jobs import ConnectorJob, ConnectorListener, HowOver
+from sfu.egress.jobs import EgressError, PacketForm
 
 
 @dataclass

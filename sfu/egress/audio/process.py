@@ -28,11 +28,10 @@ from sfu.egress.connector_lines import (
     ConnectorDown,
     ConnectorDownReader,
     EndLine,
-    LeaveLine,
     OpenLine,
-    SpeakLine,
     SpokenLine,
 )
+from sfu.egress.run_lines import LeaveLine, SpeakLine
 
 CONTROL_DESCRIPTOR = 3
 MEDIA_DESCRIPTOR = 4

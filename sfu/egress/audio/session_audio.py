@@ -14,7 +14,7 @@ from sfu.egress.audio import pace
 from sfu.egress.audio.opus import OpusDecoder, OpusEncoder, UndecodableError
 from sfu.egress.audio.resample import Samples
 from sfu.egress.child.frames import Reader, frame_of
-from sfu.egress.connector_lines import SpeakLine
+from sfu.egress.run_lines import SpeakLine
 
 _STALE_US = 1_000_000
 """Older frames were left by a process that died."""

@@ -18,7 +18,7 @@ from sfu.egress.audio.session_audio import OpenReader, SessionAudio
 from sfu.egress.audio.tls import trust
 from sfu.egress.child.confinement import confine
 from sfu.egress.child.control_socket import ControlSocket
-from sfu.egress.connector_lines import LeaveLine, SpeakLine
+from sfu.egress.run_lines import LeaveLine, SpeakLine
 from sfu.egress.sip.dialog import CallForm, Place
 from sfu.egress.sip.digest import Login
 from sfu.egress.sip.leg import Leg, Limits

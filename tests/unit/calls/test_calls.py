@@ -10,17 +10,17 @@ from sfu.target_policy import TargetPolicy, networks
 from signaling.calls.call import WantedCall
 from signaling.calls.service import CallParts, SipCalls
 from signaling.clock import SystemClock
-from signaling.connectors.dialing import Dialer
 from signaling.domain.errors import DomainError, ErrorCode
 from signaling.domain.roles import Role
 from signaling.domain.sip_calling import target_of
 from signaling.domain.tokens import Admission
+from signaling.egress.dialing import Dialer
 from signaling.metrics import Metrics
 from signaling.protocol import messages as m
 from tests.conversation import House, settle
 from tests.descriptors import open_descriptors
+from tests.egress_world import Names, metric_of, refused
 from tests.fakes.calls import FakeCalls
-from tests.unit.connectors.test_connectors import Names
 
 
 class World:
@@ -55,8 +55,7 @@ class World:
         return [(one.event, one.call.get("state")) for one in self.told]
 
     def metric(self, name, **labels):
-        labels = {"feature": "sip", **labels}
-        return self.metrics.registry.get_sample_value(name, labels) or 0
+        return metric_of(self.metrics, "sip", name, **labels)
 
     async def close(self):
         await self.calls.close()
@@ -72,12 +71,6 @@ async def world():
 
 def of(viewer, kind):
     return [one for one in viewer.inbox if isinstance(one, kind)]
-
-
-async def refused(call):
-    with pytest.raises(DomainError) as failure:
-        await call
-    return failure.value.code
 
 
 async def test_a_call_has_its_client_and_stream_before_anybody_answers(world):

@@ -6,9 +6,9 @@ import socket
 import pytest
 
 from sfu.target_policy import TargetPolicy, TargetRefused, networks
-from signaling.connectors.dialing import Dialer
 from signaling.domain.audio_connecting import Target, check_headers, target_of
 from signaling.domain.errors import DomainError, ErrorCode
+from signaling.egress.dialing import Dialer
 
 
 @pytest.mark.parametrize(

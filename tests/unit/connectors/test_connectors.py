@@ -1,47 +1,30 @@
 """Audio Connectors of a node, over the media plane of tests and processes as a test has them."""
 
 import asyncio
-import socket
 from dataclasses import replace
 
 import pytest
 
 from config.settings import ConnectorSettings
 from sfu.core_api import MediaKind
-from sfu.egress.connector_jobs import AudioFormat, PacketForm
+from sfu.egress.connector_jobs import AudioFormat
+from sfu.egress.jobs import PacketForm
 from sfu.target_policy import TargetPolicy, networks
 from signaling.connectors.connection import WantedConnection
-from signaling.connectors.dialing import Dialer
 from signaling.connectors.service import AudioConnectors, ConnectorParts
 from signaling.domain.audio_connecting import target_of
 from signaling.domain.errors import DomainError, ErrorCode
 from signaling.domain.projects import new_project
 from signaling.domain.roles import Role
 from signaling.domain.tokens import Admission
+from signaling.egress.dialing import Dialer
 from signaling.metrics import Metrics
 from signaling.protocol import messages as m
 from tests.conversation import House, settle
 from tests.descriptors import open_descriptors
+from tests.egress_world import Names, metric_of, refused
 from tests.fakes.connectors import FakeConnectors
 from tests.fakes.tap_records import RecordKind, read_records
-
-
-class Names:
-    """A resolver: what each name means."""
-
-    def __init__(self, **names):
-        self.names = {"bot.test": "127.0.0.1", "inside.test": "10.0.0.7", **names}
-
-    async def resolve(self, host, port=0, family=socket.AF_INET):
-        if host not in self.names:
-            raise OSError("no such name")
-        at = self.names[host]
-        return [
-            {"hostname": host, "host": at, "port": port, "family": family, "proto": 0, "flags": 0}
-        ]
-
-    async def close(self):
-        pass
 
 
 class World:
@@ -80,8 +63,7 @@ class World:
         ]
 
     def metric(self, name, **labels):
-        labels = {"feature": "audio_connector", **labels}
-        return self.metrics.registry.get_sample_value(name, labels) or 0
+        return metric_of(self.metrics, "audio_connector", name, **labels)
 
     async def close(self):
         await self.connectors.close()
@@ -93,12 +75,6 @@ async def world():
     world = World()
     yield world
     await world.close()
-
-
-async def refused(call):
-    with pytest.raises(DomainError) as failure:
-        await call
-    return failure.value.code
 
 
 async def test_a_connection_is_announced_when_its_websocket_is_open(world):

@@ -15,9 +15,9 @@ import websockets
 
 from bench.ports import free_port
 from config.settings import ConnectorSettings
-from sfu.egress.connector_jobs import AudioFormat, ConnectorJob, PacketForm
+from sfu.egress.connector_jobs import AudioFormat, ConnectorJob
 from sfu.egress.connectors import ZYGOTE_MODULE, Connectors
-from sfu.egress.jobs import EgressError
+from sfu.egress.jobs import EgressError, PacketForm
 from tests.served import until
 from tests.unit.egress.jobs import WAIT_S
 
@@ -176,7 +176,7 @@ async def test_a_peer_that_goes_away_is_connected_again_and_then_given_up(egress
 async def test_a_process_that_dies_is_followed_by_another_one(egress, application):
     started = Started(egress, application.port)
     await started.opened()
-    os.kill(started.run._link.process.pid, signal.SIGKILL)
+    os.kill(started.run._process._link.process.pid, signal.SIGKILL)
     await until(lambda: started.listener.noticed == ["open again"])
     assert len(application.connections) == 2
     started.run.leave()
@@ -225,6 +225,6 @@ async def test_there_are_so_many_and_nothing_is_left_of_them(application):
     with pytest.raises(EgressError) as failure:
         Started(egress, application.port)
     assert failure.value.code == "no_capacity"
-    pid = first.run._link.process.pid
+    pid = first.run._process._link.process.pid
     await egress.close()
     await until(lambda: not Path(f"/proc/{pid}").exists())

@@ -9,7 +9,7 @@ from config.sip_settings import SipSettings
 from sfu.target_policy import TargetPolicy, networks
 from signaling.calls.service import CallParts, SipCalls
 from signaling.clock import SystemClock
-from signaling.connectors.dialing import Dialer
+from signaling.egress.dialing import Dialer
 from signaling.metrics import Metrics
 from tests.conversation import House
 from tests.fakes.calls import FakeCalls

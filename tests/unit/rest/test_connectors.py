@@ -11,8 +11,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from config.settings import ConnectorSettings
 from sfu.target_policy import TargetPolicy, networks
-from signaling.connectors.dialing import Dialer
 from signaling.connectors.service import AudioConnectors, ConnectorParts
+from signaling.egress.dialing import Dialer
 from signaling.metrics import Metrics
 from tests.conversation import House
 from tests.fakes.connectors import FakeConnectors

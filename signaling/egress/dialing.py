@@ -13,6 +13,7 @@ from aiohttp.abc import AbstractResolver
 from sfu.target_policy import TargetPolicy, TargetRefused
 from signaling.callbacks.names import Names
 from signaling.callbacks.targets import GuardedResolver
+from signaling.domain.errors import ErrorCode, error
 
 LOOKUPS = 16
 """At a time: names that nobody answers for must not take the threads of other lookups."""
@@ -56,3 +57,17 @@ class Dialer:
             if self._policy.permits(host):
                 return
         raise TargetRefused("the peer")
+
+
+async def check_address(
+    dialer: Dialer, host: str, port: int, within_s: float, unreachable: str | None = None
+) -> None:
+    """Whether a host may be reached, as the caller of a route reads it. `unreachable`: the text
+    for a name that is not known. Errors: `address_refused`, `connect_failed`."""
+    try:
+        async with asyncio.timeout(within_s):
+            await dialer.addresses(host, port)
+    except TargetRefused:
+        raise error(ErrorCode.ADDRESS_REFUSED) from None
+    except OSError:  # an unknown name, and a time-out
+        raise error(ErrorCode.CONNECT_FAILED, unreachable) from None

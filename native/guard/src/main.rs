@@ -184,9 +184,12 @@ fn run(packets: u64, burst: u32, idle: u32) -> Result<u64, String> {
     Ok(forwarded)
 }
 
+/// A run: packets, packets of a burst, idle videos → packets that were forwarded.
+type Run = fn(u64, u32, u32) -> Result<u64, String>;
+
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let (run_of, words): (fn(u64, u32, u32) -> Result<u64, String>, _) = match words.split_first() {
+    let (run_of, words): (Run, _) = match words.split_first() {
         Some((first, rest)) if first == "worker" => (worker::run, rest),
         _ => (run, &words[..]),
     };

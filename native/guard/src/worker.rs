@@ -35,14 +35,14 @@ fn address(transport: TransportHandle) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, transport.0 as u16).into()
 }
 
-fn secrets() -> Box<SrtpSecrets> {
-    Box::new(SrtpSecrets {
+fn secrets() -> SrtpSecrets {
+    SrtpSecrets {
         profile: SrtpProfile::AeadAes128Gcm,
         receive_key: Secret(KEY.to_vec().into()),
         receive_salt: Secret(SALT.to_vec().into()),
         send_key: Secret(KEY.to_vec().into()),
         send_salt: Secret(SALT.to_vec().into()),
-    })
+    }
 }
 
 impl Scene {
@@ -69,7 +69,7 @@ impl Scene {
             }),
             Command::SetSrtpKeys(SetSrtpKeys {
                 transport,
-                secrets: secrets(),
+                secrets: Box::new(secrets()),
             }),
         ];
         for command in commands {

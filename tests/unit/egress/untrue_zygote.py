@@ -7,7 +7,14 @@ from pathlib import Path
 
 from sfu.egress.child.control_socket import ControlSocket
 from sfu.egress.child.main import CONTROL_DESCRIPTOR
-from sfu.egress.control import DoneLine, OutputLine, ProgressLine, ReadyLine, RecordingLine
+from sfu.egress.control import (
+    DoneLine,
+    DownReader,
+    OutputLine,
+    ProgressLine,
+    ReadyLine,
+    RecordingLine,
+)
 from sfu.egress.zygote import serve
 
 MOST = 2**53
@@ -30,7 +37,7 @@ def answer(kind: str) -> int:
         file.write_text("its own")
     elif not file.is_symlink():
         file.symlink_to(folder.parent / "there")
-    control = ControlSocket(connection)
+    control = ControlSocket(connection, DownReader())
     for one in LIES[kind]:
         control.send(one)
     connection.setblocking(True)

@@ -9,7 +9,7 @@ import { LONG } from './support/browsers.mjs';
 import { Lab } from './support/lab.mjs';
 import { seeded } from './support/random.mjs';
 
-const ROUNDS = Number(process.env.JOINS ?? 2);
+const ROUNDS = Number(process.env.JOINS ?? (LONG ? 1 : 2));
 const SIZES = (process.env.JOIN_PEOPLE ?? '2,3').split(',').map(Number);
 const SEED = Number(process.env.JOIN_SEED ?? randomInt(2 ** 31));
 /** Eight people decode 56 videos on the cores of one machine. */

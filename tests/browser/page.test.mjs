@@ -1,7 +1,7 @@
 // The page at `/` where things go wrong: a dead script, odd links, no https, no devices, no server.
 import { after, afterEach, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { browsers } from './support/browsers.mjs';
+import { LONG, browsers } from './support/browsers.mjs';
 import { Server } from './support/server.mjs';
 
 const CALL_MS = 20_000;
@@ -218,7 +218,7 @@ test('a server that is killed and starts again has everybody back, with their de
   t.diagnostic(`back with video after ${Math.round(tookMs)} ms`);
 });
 
-test('an outage longer than the grace time ends nobody', async (t) => {
+test('an outage longer than the grace time ends nobody', { skip: LONG }, async (t) => {
   const tookMs = await outage(async () => {
     await server.kill();
     await new Promise((resolve) => setTimeout(resolve, 3 * GRACE_MS));

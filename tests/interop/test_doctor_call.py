@@ -43,7 +43,9 @@ class Doctor:
         self.said = out + err
         rows = {row["check"]: row for row in json.loads(out)}
         assert all(row["advice"] for row in rows.values() if row["state"] != "ok")
-        return process.returncode, {name: row for name, row in rows.items() if "call" in name}
+        return process.returncode, {
+            name: row for name, row in rows.items() if name.startswith("call: ")
+        }
 
     async def projects(self) -> list[str]:
         return [one["name"] for one in await asyncio.to_thread(self.server.ask, "project", "list")]

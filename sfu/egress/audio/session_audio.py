@@ -75,9 +75,9 @@ class SessionAudio:
             return
         if not self._listener.has_voice(frame.ssrc):
             return
-        decoder = self._decoders.setdefault(frame.ssrc, OpusDecoder())
+        opus = self._decoders.setdefault(frame.ssrc, OpusDecoder())
         try:
-            samples = decoder.decode(frame.data)
+            samples = opus.decode(frame.data)
         except UndecodableError:
             self.counts["undecodable_packets"] += 1
             return

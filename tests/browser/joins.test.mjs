@@ -1,5 +1,5 @@
 // People who join at once, on machines of different speed: everybody sees and hears everybody.
-// JOINS: how often for each number of people (2 unless told otherwise), JOIN_PEOPLE: which numbers,
+// JOINS: how often for each number of people (2 unless told otherwise, 1 in `make test`), JOIN_PEOPLE: which numbers,
 // JOIN_SEED: of the gaps and speeds; each run tells its own.
 import { randomInt } from 'node:crypto';
 import { after, before, test } from 'node:test';

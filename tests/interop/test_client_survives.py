@@ -46,7 +46,7 @@ class Viewer:
     [
         pytest.param(signal.SIGKILL, 0.0, 5.0, id="killed"),
         pytest.param(signal.SIGKILL, 24.0, 8.0, id="killed-for-24-s", marks=pytest.mark.long),
-        pytest.param(signal.SIGTERM, 0.0, 5.0, id="restarted-as-planned"),
+        pytest.param(signal.SIGTERM, 0.0, 5.0, id="restarted-as-planned", marks=pytest.mark.long),
     ],
 )
 async def test_a_server_that_ends_and_comes_back_finds_its_clients_again(

@@ -11,7 +11,7 @@ from bench.switches.core import build
 from bench.switches.plan import Plan, plans
 from bench.switches.run import run
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.interop, pytest.mark.long, pytest.mark.timeout(300)]
 
 SWITCHES = 100
 

@@ -20,7 +20,7 @@ from sfu.core_api import SrtpProfile
 from sfu.dtls import DtlsAssociation, DtlsIdentity
 from sfu.dtls_state import DtlsState
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.interop, pytest.mark.long, pytest.mark.timeout(300)]
 
 PASSWORD = "server-password-server-pw"
 PROFILES = {

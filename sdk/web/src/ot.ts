@@ -158,6 +158,7 @@ export const getActiveAudioOutputDevice = devices.activeOutputDevice;
 export const setAudioOutputDevice = devices.setOutputDevice;
 /** The server's URL for sessions that are connected from now on. */
 export const setProxyUrl = setServerUrl;
+export { setFilterUrl } from './server-url';
 /** Rejects: browsers capture screens without an extension. */
 export const registerScreenSharingExtension = rejectsNotBuilt('registerScreenSharingExtension');
 

@@ -2,7 +2,9 @@
 import { otError } from './errors';
 
 const fromScript = readScriptTag();
+const besideScript = readScriptFolder();
 let fromApplication: string | undefined;
+let filtersFromApplication: string | undefined;
 
 function readScriptTag(): string | undefined {
   const script = globalThis.document?.currentScript;
@@ -11,17 +13,39 @@ function readScriptTag(): string | undefined {
   return script.src ? new URL(script.src, script.baseURI).origin : undefined;
 }
 
+function readScriptFolder(): string | undefined {
+  const script = globalThis.document?.currentScript;
+  if (!script || !('src' in script) || !script.src) return undefined;
+  return new URL('filters/', new URL(script.src, script.baseURI)).href;
+}
+
 /** The argument of OT.setProxyUrl: every later session goes there. */
 export function setServerUrl(url: string): void {
   fromApplication = checked(url).href;
 }
 
-/** The folder of the SDK's filters. Throws OT_INVALID_PARAMETER when the server's URL is none. */
+/**
+ * Where the files of the filters are, if they are not beside the SDK's script. They are code that
+ * runs in the page and may read the secret: name only a place that you trust as your own scripts,
+ * which the media server need not be. Throws OT_INVALID_PARAMETER.
+ */
+export function setFilterUrl(url: string): void {
+  const folder = checked(url);
+  if (!folder.pathname.endsWith('/')) folder.pathname += '/';
+  filtersFromApplication = folder.href;
+}
+
+/**
+ * The folder of the SDK's filters: the one that the application named, else beside the SDK's own
+ * script, else on the page's origin. Never the server of the sessions because it is that: what it
+ * sends must not run in a page whose scripts come from elsewhere.
+ */
 export function filterUrl(): string {
-  const base = checked(fromApplication ?? fromScript ?? globalThis.location?.origin ?? '');
-  base.protocol = base.protocol.replace('ws', 'http');
-  const path = base.pathname.endsWith('/') ? base.pathname : `${base.pathname}/`;
-  return new URL(`${path}sdk/filters/`, base).href;
+  return (
+    filtersFromApplication ??
+    besideScript ??
+    new URL('/sdk/filters/', globalThis.location?.href).href
+  );
 }
 
 /** The signaling endpoint. Throws OT_INVALID_PARAMETER when the URL is none. */

@@ -11,7 +11,7 @@ import { JobQueue } from '../src/rtc/queue';
 import { dropStrayCodecLines, withAudioNack } from '../src/rtc/sdp';
 import { amountsReceived, amountsSent } from '../src/rtc/stats';
 import { publisherStats, subscriberStats } from '../src/rtc/track-stats';
-import { setServerUrl, signalingUrl } from '../src/server-url';
+import { filterUrl, setFilterUrl, setServerUrl, signalingUrl } from '../src/server-url';
 import { signalFault } from '../src/signal-rules';
 import { VERSION } from '../src/version';
 import { Directory } from '../src/directory';
@@ -266,6 +266,21 @@ test('the server is where the session, the application or the page says', () => 
   for (const url of ['ftp://a', 'nonsense', 'javascript:alert(1)']) {
     assert.throws(() => signalingUrl(url), { name: 'OT_INVALID_PARAMETER' });
   }
+});
+
+test('filters, which run in the page, never come from the server because it is that', (context) => {
+  const before = Object.getOwnPropertyDescriptor(globalThis, 'location');
+  const page = { href: 'https://app.example/room?a', origin: 'https://app.example' };
+  Object.defineProperty(globalThis, 'location', { value: page, configurable: true });
+  context.after(() => {
+    if (before) Object.defineProperty(globalThis, 'location', before);
+    else Reflect.deleteProperty(globalThis, 'location');
+  });
+  setServerUrl('https://media.example/');
+  assert.equal(filterUrl(), 'https://app.example/sdk/filters/');
+  assert.throws(() => setFilterUrl('data:text/javascript,1'), { name: 'OT_INVALID_PARAMETER' });
+  setFilterUrl('https://cdn.example/filters');
+  assert.equal(filterUrl(), 'https://cdn.example/filters/');
 });
 
 test('statistics have the shapes of OpenTok.js', () => {

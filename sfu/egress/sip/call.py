@@ -47,7 +47,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Redirected:
-    """Somebody else is to be called."""
+    """The telephone is elsewhere: another address has to be called."""
 
     uri: Uri
 
@@ -185,7 +185,7 @@ class Call:
             self._deadline_us = NEVER
             self._handle_deadline(now_us)
 
-    # --- requests of ours -------------------------------------------------------------------
+    # --- requests to the telephone ----------------------------------------------------------
 
     def _send_invite(self, now_us: int) -> None:
         self._invite = self._ask("INVITE", now_us, (SDP, self._offer))

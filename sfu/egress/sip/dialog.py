@@ -185,7 +185,7 @@ class Dialog:
 
 @dataclass(slots=True)
 class Answer:
-    """A response of ours, made of its request (section 8.2.6)."""
+    """A response to a request of the telephone (section 8.2.6)."""
 
     dialog: Dialog
     request: Request

@@ -98,7 +98,7 @@ class Phone:
     # --- the call ---------------------------------------------------------------------------
 
     def set_remote(self, remote: Remote, now_us: int) -> None:
-        """The media is agreed, for the first time or anew."""
+        """The media is agreed, for the first time or again."""
         before = self._remote
         if before is None or before.codec.name != remote.codec.name:
             self._codec = codec_of(remote.codec)

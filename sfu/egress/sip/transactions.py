@@ -48,8 +48,8 @@ class Step:
 
 
 class ClientTransaction:
-    """A request of ours. After its final response `is_answered`; an INVITE's is repeated by the
-    peer until it has our ACK, which its owner sends."""
+    """A request that this side sends. After its final response `is_answered`; an INVITE's is
+    repeated by the peer until it has the ACK, which the owner sends."""
 
     def __init__(
         self, data: bytes, method: str, branch: str, now_us: int, *, is_reliable: bool
@@ -92,7 +92,8 @@ class ClientTransaction:
 
 
 class ServerTransaction:
-    """A final answer of ours. `needs_ack`: that to an INVITE, repeated until the ACK is here."""
+    """A final answer that this side sends. `needs_ack`: that to an INVITE, repeated until the ACK
+    is here."""
 
     def __init__(self, branch: str, answer: bytes, now_us: int, *, needs_ack: bool) -> None:
         self.branch = branch

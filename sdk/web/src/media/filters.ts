@@ -50,14 +50,14 @@ export function requireFilter(kind: 'audio' | 'video', filter: VideoFilter | Aud
 }
 
 /**
- * Loads the filter from the server that the SDK uses: it is larger than the SDK, and few pages
- * need it. Rejects with `OT_NOT_SUPPORTED` where it cannot be had or this browser cannot run it.
+ * Loads the filter when it is first used: it is larger than the SDK, and few pages need it. It
+ * comes from where the SDK came from, not from the server of the sessions, which is not trusted. Rejects with `OT_NOT_SUPPORTED` where it cannot be had or this browser cannot run it.
  */
 export async function loadFilter(
   filter: VideoFilter | AudioFilter,
 ): Promise<MediaProcessorConnector> {
-  const folder = filterUrl();
   try {
+    const folder = filterUrl();
     const module = (await import(
       /* webpackIgnore: true */ /* @vite-ignore */ `${folder}filters.mjs`
     )) as FilterModule;

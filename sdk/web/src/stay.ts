@@ -12,12 +12,8 @@ import { watchNetwork } from './network';
 import { Room } from './room';
 import type { RoomListener } from './room-listener';
 import type { PeerSettings } from './rtc/peer-connection';
-import {
-  type Reply,
-  type RequestMessage,
-  SignalingChannel,
-  type Socket,
-} from './signaling/channel';
+import { type Reply, type RequestMessage, SignalingChannel } from './signaling/channel';
+import type { Socket } from './signaling/socket';
 import type { Ending } from './signaling/endings';
 import type { Hello, Welcome } from './signaling/messages';
 

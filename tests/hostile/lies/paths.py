@@ -101,5 +101,8 @@ ROWS = (
         withdraw_consent,
         lambda: Unanswered("uplink", "downlink", is_on=False),
         only=BROWSERS,
+        # Media stops before the browser says so of its transport, and the SDK lets ten seconds pass
+        # before it troubles anybody with an interruption.
+        patience_s=HANDSHAKE_S,
     ),
 )

@@ -23,6 +23,9 @@ export interface PathListener {
 export class IceKeeper {
   private cancel: (() => void) | undefined;
   private restartedAt = -Infinity;
+  private isRestarting = false;
+  /** Another restart was wanted while one was under way: it may have been for the network before. */
+  private isWantedAgain = false;
   private cancelInterruption: (() => void) | undefined;
   private wasConnected = false;
   private isInterrupted = false;
@@ -56,19 +59,32 @@ export class IceKeeper {
     return connectionState === 'closed' || connectionState === 'new';
   }
 
+  /** One at a time: where answers are slow, restarts would queue up and keep one another down. */
   private readonly attempt = (): void => {
-    this.cancel?.();
-    this.cancel = undefined;
+    this.rest();
     if (this.peer.connectionState === 'closed') return;
+    if (this.isRestarting) {
+      this.isWantedAgain = true;
+      return;
+    }
+    this.isRestarting = true;
     this.restartedAt = this.clock.now();
-    this.cancel = this.clock.after(RETRY_MS, this.attempt);
     this.restart().then(
-      () => {
-        if (this.peer.connectionState === 'connected') this.rest();
-      },
-      () => undefined,
+      () => this.onRestarted(this.peer.connectionState === 'connected'),
+      () => this.onRestarted(false),
     );
   };
+
+  private onRestarted(isConnected: boolean): void {
+    this.isRestarting = false;
+    const isWanted = this.isWantedAgain;
+    this.isWantedAgain = false;
+    if (isWanted) this.attempt();
+    else if (!isConnected && !this.isOver) {
+      const passedMs = this.clock.now() - this.restartedAt;
+      this.cancel ??= this.clock.after(Math.max(RETRY_MS - passedMs, CALM_MS), this.attempt);
+    }
+  }
 
   private onState(): void {
     const { connectionState } = this.peer;

@@ -7,6 +7,8 @@ const INTERVAL_MS = 250;
 const MAX_AGE_MS = 400;
 /** The server reports on what it gets ten times a second and more. */
 const STALLED_MS = 750;
+/** A look this long after the one before says that the page is late: packets may wait behind it. */
+const LATE_MS = 2 * INTERVAL_MS;
 /** Fewer packets than this may be a pause. */
 const MIN_SENT = 10;
 
@@ -15,11 +17,17 @@ export class StallDetector {
   private received = -1;
   private sentThen = 0;
   private since = 0;
+  private seenAt = 0;
   private isReported = false;
 
-  /** True once for each period in which packets were sent for this long and none arrived. */
+  /**
+   * True once for each period in which packets were sent for this long and none arrived, while the
+   * page kept its time: a machine that is too busy to look is too busy to receive.
+   */
   see(now: number, sent: number, received: number): boolean {
-    if (received !== this.received) {
+    const isLate = now - this.seenAt > LATE_MS;
+    this.seenAt = now;
+    if (received !== this.received || (isLate && !this.isReported)) {
       this.received = received;
       this.sentThen = sent;
       this.since = now;
@@ -41,10 +49,19 @@ const QUIET_MS = 1_000;
 export class PauseDetector {
   private newest = 0;
   private changedAt = 0;
+  private seenAt = 0;
   private steady = 0;
 
   /** True once when what came steadily has stopped. Audio that pauses in silence is not steady. */
   see(now: number, newest: number): boolean {
+    const isLate = now - this.seenAt > LATE_MS;
+    this.seenAt = now;
+    if (isLate) {
+      this.newest = Math.max(this.newest, newest);
+      this.changedAt = now;
+      this.steady = 0;
+      return false;
+    }
     if (newest > this.newest) {
       this.newest = newest;
       this.changedAt = now;

@@ -10,6 +10,7 @@ import {
   STAYED_UP_MS,
   SUBPROTOCOL,
 } from '../rules';
+import { AnswerTime } from './answer-time';
 import { retryDelay } from './backoff';
 import { decodeMessage, encodeMessage, type Fault, isTooLarge } from './codec';
 import { type Ending, endingOf } from './endings';
@@ -21,6 +22,7 @@ import type {
   Welcome,
 } from './messages';
 import { OverdueAnswers } from './overdue';
+import type { Socket } from './socket';
 import { clampedTimes } from './times';
 
 type DistributiveOmit<Union, Key extends PropertyKey> = Union extends unknown
@@ -41,18 +43,6 @@ interface ChannelListener {
   onClosed(ending: Ending | undefined): void;
 }
 
-/** What the channel needs of a WebSocket. */
-export interface Socket {
-  binaryType: string;
-  /** What the server chose; browsers take a server that chose none for one that agrees. */
-  readonly protocol: string;
-  onopen: ((event: never) => void) | null;
-  onmessage: ((event: { data: unknown }) => void) | null;
-  onclose: ((event: { code: number }) => void) | null;
-  send(data: Uint8Array<ArrayBuffer>): void;
-  close(code?: number): void;
-}
-
 interface ChannelEnvironment {
   readonly clock: Clock;
   readonly random: () => number;
@@ -70,8 +60,6 @@ interface Pending {
   readonly cancelTimeout: () => void;
 }
 
-/** In doubt, a server that is there answers within this time. */
-const CHECK_TIMEOUT_MS = 1_000;
 /** Where every timer is late, as in a page in the background, the last answer to so many counts. */
 const MAX_CHECKS = 3;
 /** The server drops us after 2.5 silent keep-alive intervals; we are as patient with it. */
@@ -106,6 +94,8 @@ export class SignalingChannel {
   /** Ends the wait for the next attempt. */
   private retryNow: (() => void) | undefined;
   private isChecking = false;
+  /** Measured by the greeting and by pings: one lost answer says little where all are slow. */
+  private readonly answerTime = new AnswerTime();
 
   constructor(
     private readonly url: string,
@@ -168,14 +158,15 @@ export class SignalingChannel {
     const { clock } = this.environment;
     const askedAt = clock.now();
     const { socket } = this;
+    const { patienceMs } = this.answerTime;
     this.isChecking = true;
-    this.send({ t: 'ping', id: this.nextId++ });
-    clock.after(CHECK_TIMEOUT_MS, () => {
+    this.ping({});
+    clock.after(patienceMs, () => {
       this.isChecking = false;
       const isSilent = this.receivedAt < askedAt && socket === this.socket;
       if (this.state !== 'open' || !isSilent) return;
       // A timer this late says that the page stood still: the answer may wait behind it.
-      if (times > 1 && clock.now() - askedAt > 2 * CHECK_TIMEOUT_MS) this.ask(times - 1);
+      if (times > 1 && clock.now() - askedAt > 2 * patienceMs) this.ask(times - 1);
       else this.abandonSocket();
     });
   }
@@ -238,6 +229,7 @@ export class SignalingChannel {
       const asked = { request: greeting.t, answer: answerTo(greeting) };
       this.pending.set(id, { ...asked, resolve, reject, cancelTimeout, message: undefined });
     });
+    this.answerTime.asked(id, this.environment.clock.now());
     this.send({ ...greeting, id });
     return (await reply) as Welcome;
   }
@@ -296,6 +288,7 @@ export class SignalingChannel {
 
   private settle(id: number, answer: ServerMessage | Fault): void {
     const pending = this.pending.get(id);
+    this.answerTime.answered(id, this.environment.clock.now());
     if (id === this.greetingId) this.greetingId = undefined;
     const returned = this.overdue.take(id, answer);
     if (returned) this.send({ ...returned, id: this.nextId++ });
@@ -421,9 +414,15 @@ export class SignalingChannel {
     this.cancelKeepAlive = this.environment.clock.after(intervalMs, () => {
       const silentMs = this.environment.clock.now() - this.receivedAt;
       if (silentMs > intervalMs * SILENT_INTERVALS) this.check();
-      else this.send({ t: 'ping', id: this.nextId++, received: this.received });
+      else this.ping({ received: this.received });
       this.keepAlive(intervalMs);
     });
+  }
+
+  private ping(rest: { received?: number }): void {
+    const id = this.nextId++;
+    this.answerTime.asked(id, this.environment.clock.now());
+    this.send({ t: 'ping', id, ...rest });
   }
 
   /** A dead network does not even close: the socket is given up without waiting for it. */

@@ -19,6 +19,7 @@ class Bench {
   readonly peer = new Peer();
   readonly restarts: number[] = [];
   fails = false;
+  answerMs = 0;
   troubles = 0;
   readonly interruptions: [number, boolean][] = [];
   readonly keeper = new IceKeeper(
@@ -26,7 +27,9 @@ class Bench {
     this.clock,
     () => {
       this.restarts.push(this.clock.now());
-      return this.fails ? Promise.reject(new Error('no signaling')) : Promise.resolve();
+      if (this.fails) return Promise.reject(new Error('no signaling'));
+      if (this.answerMs === 0) return Promise.resolve();
+      return new Promise((resolve) => this.clock.after(this.answerMs, resolve));
     },
     {
       onTrouble: () => (this.troubles += 1),
@@ -87,6 +90,30 @@ describe('a transport whose network changes', () => {
     assert.equal(bench.restarts.length, 2, 'nothing was open any more');
   });
 
+  test('is restarted once at a time where answers are slow, and again once they came', async () => {
+    const bench = new Bench();
+    bench.answerMs = 12_000;
+    bench.peer.become('failed');
+    for (let second = 0; second < 11; second += 1) {
+      await bench.pass(1_000);
+      bench.keeper.hurry();
+    }
+    assert.deepEqual(bench.restarts, [0]);
+    bench.answerMs = 0;
+    await bench.pass(1_000);
+    assert.deepEqual(bench.restarts, [0, 12_000], 'the network may have changed meanwhile');
+    await bench.pass(4_000);
+    assert.deepEqual(bench.restarts, [0, 12_000, 16_000]);
+  });
+
+  test('gets time to come back after a slow answer before it is restarted again', async () => {
+    const bench = new Bench();
+    bench.answerMs = 3_900;
+    bench.peer.become('failed');
+    await bench.pass(8_000);
+    assert.deepEqual(bench.restarts, [0, 5_900]);
+  });
+
   test('people are told once that it does not come back, and once that it has', async () => {
     const bench = new Bench();
     bench.peer.become('connecting');
@@ -142,6 +169,26 @@ describe('a stall', () => {
     assert.deepEqual(told, [750, 2_750]);
   });
 
+  test('is none while the page is too late to say', () => {
+    const detector = new StallDetector();
+    for (let now = 0; now <= 30_000; now += 600) {
+      assert.equal(detector.see(now, now, 1), false);
+    }
+    const told: number[] = [];
+    for (let now = 30_000; now <= 35_000; now += 250) {
+      if (detector.see(now, now, 1)) told.push(now);
+    }
+    assert.deepEqual(told, [30_750], 'from when it keeps its time again');
+  });
+
+  test('is told no second time after the page was late', () => {
+    const detector = new StallDetector();
+    const told = [0, 250, 500, 750, 5_000, 5_250, 5_500, 5_750, 6_000].filter((now) =>
+      detector.see(now, now, 1),
+    );
+    assert.deepEqual(told, [750]);
+  });
+
   test('is none while hardly anything is sent', () => {
     const detector = new StallDetector();
     for (let now = 0; now <= 60_000; now += 250) {
@@ -173,6 +220,15 @@ describe('a pause of what is received', () => {
       seen((now) => Math.min(now + 1, 5_001)),
       [6_000],
     );
+  });
+
+  test('is none while the page is late, and is told when media stops again after it', () => {
+    const detector = new PauseDetector();
+    let told = 0;
+    for (let now = 0; now <= 20_000; now += now < 10_000 ? 250 : 700) {
+      if (detector.see(now, Math.min(now + 1, 9_900))) told += 1;
+    }
+    assert.equal(told, 0);
   });
 
   test('is none where little comes, as of audio in silence, or where nothing ever came', () => {

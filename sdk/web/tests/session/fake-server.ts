@@ -1,6 +1,6 @@
 /** A server of one clear session on virtual time, over sockets that are slow and get lost. */
 import { decode, encode } from '@msgpack/msgpack';
-import type { Socket } from '../../src/signaling/channel';
+import type { Socket } from '../../src/signaling/socket';
 import { SUBPROTOCOL } from '../../src/rules';
 import type { FakeClock, Random } from '../support';
 

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { decode, encode } from '@msgpack/msgpack';
 import { OTError } from '../../src/errors';
 import { SUBPROTOCOL } from '../../src/rules';
-import { SignalingChannel, type Socket } from '../../src/signaling/channel';
+import { SignalingChannel } from '../../src/signaling/channel';
+import type { Socket } from '../../src/signaling/socket';
 import type { ServerMessage, Welcome } from '../../src/signaling/messages';
 import { FakeClock, settled } from '../support';
 

@@ -61,6 +61,22 @@ describe('the signaling channel, when its socket is lost,', () => {
     assert.deepEqual(harness.events, ['lost', 'resumed after silence']);
   });
 
+  test('where answers are slow it waits longer for one before it gives up the socket', async () => {
+    const harness = await new Harness().connected();
+    for (let ping = 0; ping < 8; ping += 1) {
+      await harness.clock.advance(ping === 0 ? 10_000 : 8_500);
+      const { id } = harness.socket.last('ping');
+      await harness.clock.advance(1_500);
+      harness.socket.deliver({ t: 'pong', re: id });
+    }
+    await harness.clock.advance(1);
+    harness.channel.check();
+    await harness.clock.advance(1_500);
+    assert.deepEqual(harness.events, []);
+    await harness.clock.advance(6_500);
+    assert.deepEqual(harness.events, ['lost'], 'for ever it does not');
+  });
+
   test('with a network that is back it resumes at once, not when the next attempt is due', async () => {
     const harness = await new Harness().connected();
     harness.socket.close();

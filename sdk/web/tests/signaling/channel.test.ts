@@ -169,11 +169,11 @@ describe('the signaling channel', () => {
     harness.channel.check();
     await harness.clock.freeze(5_000);
     harness.socket.deliver({ t: 'pong', re: harness.socket.last('ping').id });
-    await harness.clock.advance(1_000);
+    await harness.clock.advance(2_000);
     assert.deepEqual(harness.events, []);
     harness.channel.check();
-    await harness.clock.freeze(5_000);
-    await harness.clock.advance(1_000);
+    await harness.clock.freeze(20_000);
+    await harness.clock.advance(8_000);
     assert.deepEqual(harness.events, ['lost'], 'it did not answer the second question either');
   });
 

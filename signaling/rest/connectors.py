@@ -13,12 +13,13 @@ from signaling.domain.audio_connecting import MAX_STATIC_BYTES, check_headers, t
 from signaling.domain.errors import BadRequest, ErrorCode
 from signaling.http.answers import Answer, empty_answer, json_answer
 from signaling.rest import replies, requests
+from signaling.rest.bodies import json_fields
 from signaling.rest.call import Call
 
 DEFAULT_RATE_HZ: Rate = 16_000
 TRANSPORT_INVALID = (
     "'audioTransport' must have 'transport' binary or json, 'encoding' base64, the names "
-    "'audio_field' and 'receive_audio_field', and an object 'static_fields'"
+    "'audio_field' and 'receive_audio_field', and an object 'static_fields', each once"
 )
 
 
@@ -77,12 +78,12 @@ def _transport(given: Mapping[str, Any] | str | None) -> requests.AudioTransport
     if given is None:
         return requests.AudioTransport()
     try:
-        fields = json.loads(given) if isinstance(given, str) else given
-        if not isinstance(fields, dict):
-            raise _invalid(TRANSPORT_INVALID)
+        fields = json_fields(given.encode()) if isinstance(given, str) else given
         spelled = {_snake(name): value for name, value in fields.items() if value is not None}
+        if len(spelled) < sum(value is not None for value in fields.values()):
+            raise _invalid(TRANSPORT_INVALID)
         return msgspec.convert(spelled, requests.AudioTransport)
-    except (ValueError, RecursionError):
+    except (BadRequest, ValueError):
         raise _invalid(TRANSPORT_INVALID) from None
 
 

@@ -28,7 +28,7 @@ from signaling.http.client_networks import (
     networks_of,
 )
 from signaling.http.reading import read_body
-from signaling.protocol.counting import check_json
+from signaling.rest.bodies import json_fields
 from signaling.storage.base import Store
 
 log = structlog.get_logger(__name__)
@@ -41,7 +41,6 @@ of this project."""
 TOKEN_LIFETIME_S = 24 * 3600
 MAX_BODY_BYTES = 4_096
 MAX_NAME_CHARS = 60
-MAX_VALUES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +158,7 @@ class Rooms:
 
 
 def _name(body: bytes) -> str:
-    try:
-        check_json(body, MAX_VALUES)
-        fields = json.loads(body or b"{}")
-    except (ValueError, RecursionError) as cause:
-        raise BadRequest(ErrorCode.BODY_INVALID) from cause
-    name = fields.get("name", "") if isinstance(fields, dict) else None
+    name = json_fields(body).get("name", "")
     if not isinstance(name, str) or len(name) > MAX_NAME_CHARS or not name.isprintable():
         raise BadRequest(
             ErrorCode.INVALID_PARAMETER, f"'name' is one line of up to {MAX_NAME_CHARS} characters."

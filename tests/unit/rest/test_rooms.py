@@ -117,7 +117,16 @@ async def test_rooms_that_are_switched_off_do_not_exist(store):
 
 
 @pytest.mark.parametrize(
-    "body", [b"{", b"[" * 5_000, b'{"name": 5}', b'{"name": "a\\nb"}', b"x" * 5_000, b"[]"]
+    "body",
+    [
+        b"{",
+        b"[" * 5_000,
+        b'{"name": 5}',
+        b'{"name": "a", "name": "b"}',
+        b'{"name": "a\\nb"}',
+        b"x" * 5_000,
+        b"[]",
+    ],
 )
 async def test_bad_bodies_get_an_error_with_a_message(store, body):
     status, answer = await enter(rooms_of(store, FakeClock(NOW_S)), body=body)

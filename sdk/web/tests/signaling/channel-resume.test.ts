@@ -74,7 +74,7 @@ describe('the signaling channel, when its socket is lost,', () => {
     await harness.clock.advance(1_500);
     assert.deepEqual(harness.events, []);
     await harness.clock.advance(6_500);
-    assert.deepEqual(harness.events, ['lost'], 'for ever it does not');
+    assert.deepEqual(harness.events, ['lost'], 'but no longer than that');
   });
 
   test('with a network that is back it resumes at once, not when the next attempt is due', async () => {

@@ -69,6 +69,7 @@ $(VENV)/web.stamp: $(VENV)/tools.stamp $(WEB_SOURCES)
 
 $(VENV)/dev.stamp: $(VENV)/runtime.stamp | $(VENV)/client.stamp
 	@$(BIN)/python scripts/dependencies.py dev > $(VENV)/dev.txt
+	@$(BIN)/python scripts/dependencies.py egress >> $(VENV)/dev.txt
 	@$(BIN)/pip install --quiet --constraint constraints.txt --requirement $(VENV)/dev.txt
 	@# A peer of tests. What it declares is old and contains pytest; what it imports is there.
 	@$(BIN)/pip install --quiet --no-deps vonage-audio-connector-server==0.1.1

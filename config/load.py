@@ -15,6 +15,7 @@ from typing import Any
 
 from config.broadcast_settings import BroadcastSettings
 from config.environment import without_services
+from config.render_settings import RenderSettings
 from config.secret import Secret
 from config.settings import (
     NO_SECRET,
@@ -80,6 +81,7 @@ SECTIONS = {
     "broadcast": BroadcastSettings,
     "connector": ConnectorSettings,
     "sip": SipSettings,
+    "render": RenderSettings,
     "log": LogSettings,
 }
 KNOBS: Knobs = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from config.broadcast_settings import BroadcastSettings
 from config.knobs import knob
+from config.render_settings import RenderSettings
 from config.secret import Secret
 from config.sip_settings import SipSettings
 
@@ -486,4 +487,5 @@ class Settings:
     broadcast: BroadcastSettings = field(default_factory=BroadcastSettings)
     connector: ConnectorSettings = field(default_factory=ConnectorSettings)
     sip: SipSettings = field(default_factory=SipSettings)
+    render: RenderSettings = field(default_factory=RenderSettings)
     log: LogSettings = field(default_factory=LogSettings)

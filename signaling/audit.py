@@ -14,6 +14,7 @@ from signaling.domain.broadcasting import BroadcastRecord
 from signaling.domain.errors import DomainError
 from signaling.domain.features import Feature
 from signaling.domain.projects import is_api_key, is_application_id
+from signaling.domain.rendering import RenderRecord
 from signaling.domain.session_options import SessionRecord
 
 _log = structlog.get_logger("audit")
@@ -74,6 +75,19 @@ def called(session: SessionRecord, call: str, dialect: str) -> None:
         project=session.project_id,
         session=short(session.session_id[-12:]),
         call=short(call),
+        dialect=dialect,
+    )
+
+
+def render_changed(
+    action: Literal["started", "stopped"], record: RenderRecord, dialect: str
+) -> None:
+    """An application began to publish a web page, or stopped."""
+    _log.info(
+        f"render {action}",
+        project=record.project_id,
+        session=short(record.session_id[-12:]),
+        render=short(record.id),
         dialect=dialect,
     )
 

@@ -4,6 +4,8 @@ The order of an operator who takes a node away: it is not ready any more, so bal
 clients elsewhere; clients in a call stay until the call ends or the time is up.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -42,3 +44,19 @@ class Drain:
             if await hurried(min(LOOK_S, left_s)):
                 return DrainEnd.HURRIED
         return DrainEnd.EMPTY
+
+
+class StopSignals:
+    """The first signal ends the taking of clients, the second one their time to leave."""
+
+    def __init__(self) -> None:
+        self.first, self._second = asyncio.Event(), asyncio.Event()
+
+    def note(self) -> None:
+        (self._second if self.first.is_set() else self.first).set()
+
+    async def second_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await self._second.wait()
+        return False

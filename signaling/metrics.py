@@ -216,12 +216,6 @@ class Metrics:
             "Running archives that stopped because their project has too much disk space.",
             registry=registry,
         )
-        self.stylesheets_refused = Counter(
-            "sealroute_stylesheets_refused_total",
-            "Stylesheets of layouts that were not used, by what is wrong with them.",
-            ("reason",),
-            registry=registry,
-        )
         self.downloads_refused = Counter(
             "sealroute_archive_downloads_refused_total",
             "Downloads of archives above the limits of their archive, network, project, or of all.",
@@ -253,6 +247,10 @@ class Metrics:
     def watch_calls(self, counters: Callable[[], Mapping[str, int]]) -> None:
         """`counters`: totals of the SIP calls, by name."""
         self.registry.register(_ProcessCounters("sealroute_sip_", _SIP_TOTALS, counters))
+
+    def watch_renders(self, counters: Callable[[], Mapping[str, int]]) -> None:
+        """`counters`: totals of the renders, by name."""
+        self.registry.register(_ProcessCounters("sealroute_render_", _RENDER_TOTALS, counters))
 
     def watch_egress(self, counters: Callable[[], Mapping[str, int]]) -> None:
         """Reads the totals of recording processes (`Egress.counters`) at each scrape."""
@@ -351,6 +349,19 @@ _SIP_TOTALS = {
     "unsent": "Messages and packets that the system did not take.",
 }
 """By the names of `SipEgress.counters()`."""
+
+
+_RENDER_TOTALS = {
+    "crashes": "Browsers of renders that crashed or did not begin.",
+    "lies": "Processes of renders that said what none says, and were killed.",
+    "connections": "Connections of rendered pages that were made.",
+    "connections_refused": "Connections of rendered pages beyond those that one may have.",
+    "requests_refused": "Requests of rendered pages to addresses that they may not reach, or that"
+    " do not answer.",
+    "requests_failed": "Requests of rendered pages that are none, or whose connection broke.",
+    "bytes": "Bytes to and from rendered pages.",
+}
+"""By the names of `RenderEgress.counters()`."""
 
 
 class _ProcessCounters(Collector):

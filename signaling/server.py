@@ -28,7 +28,6 @@ from signaling.administration import DEVELOPMENT_FILE, NO_PROJECT, first_project
 from signaling.archives.files import ArchiveFiles
 from signaling.archives.parts import ArchiveParts
 from signaling.archives.running import EgressOpener, archive_folder, open_egress, running_archives
-from signaling.archives.service import Archives
 from signaling.authenticator import Authenticator
 from signaling.broadcasts.folders import BroadcastFolders
 from signaling.broadcasts.parts import BroadcastParts
@@ -42,10 +41,9 @@ from signaling.callbacks.service import running_callbacks, target_policy
 from signaling.calls.running import running_calls
 from signaling.clock import Clock, SystemClock
 from signaling.connectors.running import ConnectorOpener, open_connectors, running_connectors
-from signaling.draining import Drain, DrainEnd, Hurried
+from signaling.draining import Drain, DrainEnd, Hurried, StopSignals
 from signaling.egress.links import Links
 from signaling.egress.policy import egress_policy
-from signaling.egress.reading_styles import running_styles
 from signaling.http.connection_gate import ConnectionGate
 from signaling.http.listener import bound_sockets
 from signaling.http.request_gate import RequestGate
@@ -55,6 +53,8 @@ from signaling.ice_servers import ice_servers_of
 from signaling.logs import configure_logs
 from signaling.memory import MemoryReturn, keep_for_good, system_trim
 from signaling.metrics import Metrics
+from signaling.renders.own_node import OwnNode
+from signaling.renders.running import renders_of, running_renders
 from signaling.rest.call import Services
 from signaling.rest.download_places import DownloadPlaces
 from signaling.rest.downloads import DownloadParts, Downloads
@@ -139,7 +139,6 @@ async def running_server(
     audio."""
     clock = clock or SystemClock()
     ice_servers = ice_servers_of(settings.ice)
-    data_dir = Path(settings.storage.data_dir)
     targets = target_policy(settings.callbacks)
     async with contextlib.AsyncExitStack() as stack:
         # Before the store: a start that fails here leaves no data folder behind.
@@ -152,7 +151,9 @@ async def running_server(
             stack.callback(each.close)
         store = await stack.enter_async_context(serving_store(settings.storage, migrate))
         authenticator = Authenticator(store, clock, settings.storage.cache_ms / 1000)
-        callbacks = running_callbacks(settings.callbacks, store, data_dir, clock, metrics)
+        callbacks = running_callbacks(
+            settings.callbacks, store, Path(settings.storage.data_dir), clock, metrics
+        )
         recorder = await stack.enter_async_context(callbacks)
         directory = SessionDirectory(
             plane, clock, settings.signaling, report_event=recorder.notify, ice_servers=ice_servers
@@ -169,10 +170,10 @@ async def running_server(
             schedule=asyncio.get_running_loop().call_later,
             settings=settings.archive,
             links=Links(settings.archive.public_url),
-            styles=await stack.enter_async_context(running_styles(settings, metrics)),
         )
         archives = await stack.enter_async_context(running_archives(parts))
         broadcasts = await stack.enter_async_context(_broadcasting(settings, parts, directory))
+        node = OwnNode(settings, getattr(plane, "ports", (media_port,)))
         services = Services(
             store=store,
             authenticator=authenticator,
@@ -187,6 +188,9 @@ async def running_server(
             ),
             calls=await stack.enter_async_context(
                 running_calls(settings, directory, metrics, clock, recorder.notify)
+            ),
+            renders=await stack.enter_async_context(
+                running_renders(renders_of(settings, parts, directory.find, node))
             ),
             callback_targets=targets,
         )
@@ -205,14 +209,14 @@ async def running_server(
         runner = HttpRunner(web_app.build(), Deadlines.of(settings.http), gates())
         await _listen(runner, settings.http, bound, certificate)
         refusing = partial(_refuse_joins, readiness, directory, metrics)
-        leaving = _Leaving(runner, directory, archives, broadcasts, refusing)
+        leaving = _Leaving(runner, directory, services, refusing)
         stack.push_async_callback(_leave, leaving, settings.signaling.shutdown_ms / 1000)
         for sampler in (
             *(_sample_lag(metrics), _sample_counts(metrics, live)),
             *([] if certificate is None else [_watch(certificate)]),
         ):
             stack.push_async_callback(_cancel, asyncio.create_task(sampler))
-        port = runner.addresses[0][1]
+        node.http_port = port = runner.addresses[0][1]
         url = _url(settings, port)
         parts.links.base_url = parts.links.base_url or url
         # Last, so that a failed start does not use up the text of the first start.
@@ -262,7 +266,6 @@ async def _broadcasting(
         links=Links(public_url or _url(settings, 0 if hls is None else hls.port)),
         targets=egress_policy(settings),
         random_bytes=os.urandom,
-        styles=archives.styles,
         hls=hls,
     )
     async with running_broadcasts(parts, hls) as broadcasts:
@@ -304,22 +307,6 @@ async def run_server(settings: Settings, say: Callable[[str], None], *, as_json:
         log.info("draining", at_most_s=settings.signaling.drain_s)
         log.info("going down", because=await server.drain(stop.second_within))
     return 0
-
-
-class StopSignals:
-    """The first signal ends the taking of clients, the second one their time to leave."""
-
-    def __init__(self) -> None:
-        self.first, self._second = asyncio.Event(), asyncio.Event()
-
-    def note(self) -> None:
-        (self._second if self.first.is_set() else self.first).set()
-
-    async def second_within(self, seconds: float) -> bool:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                return await self._second.wait()
-        return False
 
 
 def start_words(server: RunningServer, operations: OperationsSettings) -> list[str]:
@@ -442,8 +429,7 @@ class _Leaving:
 
     runner: web.AppRunner
     directory: SessionDirectory
-    archives: Archives
-    broadcasts: Broadcasts
+    services: Services
     refuse_joins: Callable[[], None]
 
 
@@ -459,8 +445,10 @@ async def _leave(parts: _Leaving, within_s: float) -> None:
     parts.refuse_joins()
     for site in list(parts.runner.sites):
         await site.stop()
+    services = parts.services
+    services.renders.leave()
     in_time_s = within_s * _FOR_ARCHIVES
-    await asyncio.gather(parts.archives.close(in_time_s), parts.broadcasts.close(in_time_s))
+    await asyncio.gather(services.archives.close(in_time_s), services.broadcasts.close(in_time_s))
     try:
         async with asyncio.timeout(within_s):
             await parts.directory.close()

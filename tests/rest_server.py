@@ -31,7 +31,6 @@ from signaling.domain.session_options import SessionRecord
 from signaling.domain.session_state import Stream
 from signaling.egress.dialing import Dialer
 from signaling.egress.links import Links
-from signaling.egress.styles import Styles
 from signaling.metrics import Metrics
 from signaling.protocol.messages import StreamInfo
 from signaling.rest.call import Services
@@ -51,6 +50,7 @@ from signaling.sessions.explain import (
 from signaling.storage.base import Store
 from signaling.web_app import Surface, WebApp
 from tests.migrated import open_migrated
+from tests.render_world import renders_of
 
 
 @dataclass
@@ -140,7 +140,6 @@ def archive_parts(store: Store, metrics: Metrics, data_dir: Path) -> ArchivePart
         schedule=asyncio.get_running_loop().call_later,
         settings=ArchiveSettings(),
         links=Links("http://node.test"),
-        styles=Styles(None, metrics),
     )
 
 
@@ -159,7 +158,6 @@ def broadcast_parts(store: Store, metrics: Metrics, data_dir: Path) -> Broadcast
         links=Links("http://node.test:8090"),
         targets=TargetPolicy(),
         random_bytes=os.urandom,
-        styles=Styles(None, metrics),
     )
 
 
@@ -216,11 +214,12 @@ async def open_rest_server(
     max_downloads: int = 128,
     connectors: AudioConnectors | None = None,
     calls: SipCalls | None = None,
+    rendering: dict[str, object] | None = None,
     **project: object,
 ):
     """A server with one project; keyword arguments are the project's. `archives_of`: its archives,
     if it can record; `broadcasts_of` the same; `connectors`, if it can connect audio; `calls`,
-    if it can call."""
+    if it can call; `rendering`: of `render_parts`, if it can render."""
     store = await open_migrated(data_dir)
     options = {"now_ms": 1_700_000_000_000, "e2ee_enabled": True, **project}
     owner = new_project(random_bytes=os.urandom(44), **options)
@@ -243,6 +242,7 @@ async def open_rest_server(
         broadcasts=broadcasts,
         connectors=connectors or connectors_of(metrics),
         calls=calls or calls_of(metrics),
+        renders=renders_of(store, data_dir, **(rendering or {})),
     )
     rooms = Rooms(store, clock, RoomsSettings(enabled=True), http or HttpSettings())
     downloads, places = _open_downloads(services, data_dir, http or HttpSettings(), max_downloads)

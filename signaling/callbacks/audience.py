@@ -47,7 +47,7 @@ class Audience:
     def deliveries(
         self, happened: CallbackEvent, give_up_after_ms: int
     ) -> list[NewWebhookDelivery]:
-        matching = wanting(self._callbacks, happened.event)
+        matching = wanting(self._callbacks, happened)
         if len(matching) > self._count.free:
             self.lost += len(matching)
             return []

@@ -25,12 +25,9 @@ class Wanted:
     url: str
 
 
-async def register(
-    store: CallbackStore, project: Project, wanted: Wanted, targets: TargetPolicy, now_ms: int
-) -> Callback:
-    """A new registration, or the existing identical one. Errors: `invalid_parameter`."""
-    group, event = checked_registration(wanted.group, wanted.event)
-    url = checked_url(wanted.url)
+def check_target(given: str, targets: TargetPolicy) -> str:
+    """An URL that events may be posted to. Errors: `invalid_parameter`."""
+    url = checked_url(given)
     try:
         targets.check_host(urlsplit(url).hostname or "")
     except TargetRefused as cause:
@@ -39,6 +36,15 @@ async def register(
             "'url' does not have a public address. The operator can allow its network with the "
             "setting callbacks.allowed_networks.",
         ) from cause
+    return url
+
+
+async def register(
+    store: CallbackStore, project: Project, wanted: Wanted, targets: TargetPolicy, now_ms: int
+) -> Callback:
+    """A new registration, or the existing identical one. Errors: `invalid_parameter`."""
+    group, event = checked_registration(wanted.group, wanted.event)
+    url = check_target(wanted.url, targets)
     known = await store.callbacks_of(project.api_key)
     for callback in known:
         if (callback.group, callback.event, callback.url) == (group, event, url):

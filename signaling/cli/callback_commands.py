@@ -205,8 +205,8 @@ async def _owner(store: Store, identity: str | None) -> str | None:
 async def _deliveries_of(store: Store, events: "Sequence[CallbackEvent]") -> list[int]:
     """The event times of the deliveries that these events will become, one per registration."""
     projects = {one.project_id for one in events}
-    known = {name: await store.callbacks.callbacks_of(name) for name in projects}
-    return [one.at_ms for one in events for _ in wanting(known[one.project_id], one.event)]
+    known = {name: await store.callbacks.known_callbacks_of(name) for name in projects}
+    return [one.at_ms for one in events for _ in wanting(known[one.project_id], one)]
 
 
 async def _urls(store: Store, project: Project, event: EventName, url: str | None) -> list[str]:

@@ -26,6 +26,14 @@ from signaling.domain.broadcasting import (
 from signaling.domain.effects import EventName, Notify
 from signaling.domain.errors import BadRequest, ErrorCode
 from signaling.domain.projects import Project
+from signaling.domain.rendering import (
+    DEFAULT_RESOLUTION as DEFAULT_RENDER_RESOLUTION,
+)
+from signaling.domain.rendering import (
+    RenderRecord,
+    RenderStatus,
+    render_details,
+)
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.sip_calling import CallInfo, call_details
 from signaling.protocol.messages import ConnectionInfo, StreamInfo
@@ -34,6 +42,9 @@ MAX_URL_CHARS = 2_048
 MAX_CALLBACKS = 64
 """Registrations of one project. Each event is stored once per matching registration."""
 EVERY = "all"
+ONE = "one"
+"""The group of a callback that its application named for one thing alone as it started that:
+`event` is the group of the thing, and the callback has its id."""
 _EVENTS = ("created", "destroyed")
 _SIP_EVENTS = ("created", "updated", "destroyed", "digit", "muteForced")
 GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -48,8 +59,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "sip": _SIP_EVENTS,
     }
 )
-"""Events that can be registered. Those of renders and captions never happen: the server lacks
-these features."""
+"""Events that can be registered. Those of captions never happen: the server lacks this feature."""
 _WANTED_BY: Mapping[EventName, tuple[str, str]] = MappingProxyType(
     {
         "sessionCreated": ("session", "created"),
@@ -60,6 +70,7 @@ _WANTED_BY: Mapping[EventName, tuple[str, str]] = MappingProxyType(
         "streamDestroyed": ("stream", "destroyed"),
         "archive": ("archive", "status"),
         "broadcast": ("broadcast", "status"),
+        "render": ("render", "status"),
         "callCreated": ("sip", "created"),
         "callUpdated": ("sip", "updated"),
         "callDestroyed": ("sip", "destroyed"),
@@ -80,7 +91,8 @@ _SIGNATURE_CONTEXT = b"sealroute callback signature v1"
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """One registration. `group` and `event` are `all` for a URL of the whole project."""
+    """One registration. `group` and `event` are `all` for a URL of the whole project; `ONE`: of one
+    thing, and no registration to the application."""
 
     id: str
     project_id: str
@@ -89,8 +101,15 @@ class Callback:
     url: str
     created_ms: int
 
-    def wants(self, event: EventName) -> bool:
+    @property
+    def is_of_one(self) -> bool:
+        return self.group == ONE
+
+    def wants(self, event: EventName, subject: object = None) -> bool:
+        """`subject`: the id of what the event is about."""
         group, name = _WANTED_BY[event]
+        if self.is_of_one:
+            return self.event == group and self.id == subject
         return self.group in (EVERY, group) and self.event in (EVERY, name)
 
 
@@ -119,6 +138,8 @@ def callback_event(record: SessionRecord, notice: Notify, at_ms: int) -> Callbac
         details = dict(notice.archive)
     elif notice.broadcast is not None:
         details = dict(notice.broadcast)
+    elif notice.render is not None:
+        details = dict(notice.render)
     elif notice.call is not None:
         details = dict(notice.call)
     elif notice.connection is not None:
@@ -181,6 +202,8 @@ def sample(project: Project, event: EventName, now_ms: int) -> dict[str, object]
         details |= archive_details(archive, "https://example.com/archive.zip")
     if event == "broadcast":
         details |= broadcast_details(_sample_broadcast(project, now_ms), _SAMPLE_PLAYLIST)
+    if event == "render":
+        details |= render_details(_sample_render(project, now_ms))
     if event in _SAMPLE_CALLS:
         details |= _sample_call(event, now_ms)
     elif event.endswith("Destroyed") and not event.startswith("session"):
@@ -250,6 +273,22 @@ def _sample_broadcast(project: Project, now_ms: int) -> BroadcastRecord:
     )
 
 
+def _sample_render(project: Project, now_ms: int) -> RenderRecord:
+    return RenderRecord(
+        id="00000000-0000-4000-8000-000000000006",
+        project_id=project.api_key,
+        session_id="test",
+        url="https://example.com/page",
+        name="test",
+        resolution=DEFAULT_RENDER_RESOLUTION,
+        max_duration_s=DEFAULT_MAX_DURATION_S,
+        created_ms=now_ms,
+        updated_ms=now_ms,
+        stream_id="00000000-0000-4000-8000-000000000002",
+        status=RenderStatus.STARTED,
+    )
+
+
 def checked_registration(group: str, event: str) -> tuple[str, str]:
     """Errors: `invalid_parameter`."""
     if event == EVERY and (group == EVERY or group in GROUPS):
@@ -299,8 +338,9 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}:{port}"
 
 
-def wanting(callbacks: Iterable[Callback], event: EventName) -> tuple[Callback, ...]:
-    return tuple(callback for callback in callbacks if callback.wants(event))
+def wanting(callbacks: Iterable[Callback], happened: CallbackEvent) -> tuple[Callback, ...]:
+    subject = happened.details.get("id")
+    return tuple(callback for callback in callbacks if callback.wants(happened.event, subject))
 
 
 def backoff_ms(attempts: int, chance: float) -> int:

@@ -26,6 +26,7 @@ EventName = Literal[
     "streamDestroyed",
     "archive",
     "broadcast",
+    "render",
     "callCreated",
     "callUpdated",
     "callDestroyed",
@@ -134,8 +135,9 @@ class RestartIceMedia:
 @dataclass(frozen=True, slots=True)
 class Notify:
     """An event for the application's callbacks. `subject` is the id of the session, connection,
-    stream, archive, broadcast or SIP call; `connection` is the event's connection, or the
-    publisher of its stream. `archive`, `broadcast`, `call`: the members of the event of one."""
+    stream, archive, broadcast, render or SIP call; `connection` is the event's connection, or the
+    publisher of its stream. `archive`, `broadcast`, `render`, `call`: the members of the event of
+    one."""
 
     event: EventName
     subject: str
@@ -144,6 +146,7 @@ class Notify:
     stream: StreamInfo | None = field(default=None, compare=False)
     archive: Mapping[str, object] | None = field(default=None, compare=False)
     broadcast: Mapping[str, object] | None = field(default=None, compare=False, repr=False)
+    render: Mapping[str, object] | None = field(default=None, compare=False, repr=False)
     call: Mapping[str, object] | None = field(default=None, compare=False)
 
 

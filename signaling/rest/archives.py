@@ -21,6 +21,7 @@ from signaling.rest import replies, requests
 from signaling.rest.call import Call
 
 TRANSCRIBED = "This server does not support transcriptions of archives."
+STYLED = "This server does not support layouts of the type 'custom'."
 
 
 async def start(call: Call) -> Answer:
@@ -45,6 +46,7 @@ async def start(call: Call) -> Answer:
 
 
 def _composition(body: requests.StartArchive) -> Composition:
+    """Errors: `feature_unavailable` for a stylesheet."""
     return composition_of(
         body.resolution,
         layout_of(body.layout),
@@ -56,9 +58,12 @@ def _composition(body: requests.StartArchive) -> Composition:
 
 
 def layout_of(wanted: requests.Layout | None) -> Layout:
+    """Errors: `feature_unavailable` for a stylesheet."""
     if wanted is None:
         return Layout()
-    return Layout(wanted.type, wanted.screenshare_type, wanted.stylesheet)
+    if wanted.type == "custom":
+        raise Unavailable(ErrorCode.FEATURE_UNAVAILABLE, STYLED)
+    return Layout(wanted.type, wanted.screenshare_type)
 
 
 async def show(call: Call) -> Answer:

@@ -18,6 +18,7 @@ from signaling.domain.jwt_claims import Kind
 from signaling.domain.projects import Project
 from signaling.domain.session_options import SessionRecord
 from signaling.metrics import Metrics
+from signaling.renders.service import Renders
 from signaling.rest.bodies import Fields
 from signaling.rest.live_sessions import LiveSessions
 from signaling.rest.requests import Shape
@@ -45,6 +46,7 @@ class Services:
     broadcasts: Broadcasts
     connectors: AudioConnectors
     calls: SipCalls
+    renders: Renders
     callback_targets: TargetPolicy = field(default_factory=TargetPolicy)
 
 

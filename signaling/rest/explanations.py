@@ -2,6 +2,7 @@
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from sfu.media_view import EncodingView
@@ -91,7 +92,7 @@ class ArchivedBy(Reply, kw_only=True):
 
 
 class Explained(Reply, kw_only=True):
-    """How a stream is delivered, measured over `measuredMs`."""
+    """How a stream is delivered, measured over `measuredMs`. `render`: what publishes it."""
 
     session_id: str
     e2ee: bool
@@ -105,6 +106,7 @@ class Explained(Reply, kw_only=True):
     subscribers: tuple[Subscriber, ...]
     taps: tuple[Tap, ...]
     archives: tuple[ArchivedBy, ...] = ()
+    render: str | msgspec.UnsetType = msgspec.UNSET
 
 
 async def explain_stream(call: Call) -> Answer:
@@ -132,6 +134,7 @@ async def explain_stream(call: Call) -> Answer:
                 ArchivedBy(id=one.id, name=one.name, status=one.status)
                 for one in call.services.archives.holding(info.stream_id)
             ),
+            render=call.services.renders.rendered(info.stream_id) or msgspec.UNSET,
         ),
     )
 

@@ -1,8 +1,7 @@
 """Features that need unencrypted media: archive, broadcast, render, SIP, audio connector, captions.
 
 Each start route names its Feature in the route table, and its gate runs before the handlers here.
-In unencrypted sessions they answer that this server has no such service; the lists of existing
-items are empty.
+Captions are not built: in unencrypted sessions their routes answer that this server has none.
 """
 
 from collections.abc import Awaitable, Callable

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from signaling.domain.archiving import ArchiveStatus, StreamMode
 from signaling.domain.broadcasting import BroadcastStatus
+from signaling.domain.rendering import RenderStatus
 from signaling.http.answers import Reply
 
 Milliseconds = Annotated[int, Meta(description="Milliseconds since 1970-01-01 UTC")]
@@ -230,6 +231,33 @@ class Broadcasts(Reply):
 
     count: int
     items: tuple[Broadcast, ...]
+
+
+class Render(Reply, kw_only=True):
+    """A web page that is published as a stream. `stream_id` since it is; `callback_url`: where the
+    status is posted beside the registered callbacks."""
+
+    id: str
+    session_id: str
+    project_id: str | msgspec.UnsetType = msgspec.UNSET
+    application_id: str | msgspec.UnsetType = msgspec.UNSET
+    created_at: Milliseconds
+    updated_at: Milliseconds
+    url: str
+    resolution: str
+    status: RenderStatus
+    stream_id: str | msgspec.UnsetType = msgspec.UNSET
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    callback_url: str | msgspec.UnsetType = msgspec.UNSET
+    reason: str | msgspec.UnsetType = msgspec.UNSET
+    event: Literal["render"] = "render"
+
+
+class Renders(Reply):
+    """A page of renders, newest first; `count` is the number of all."""
+
+    count: int
+    items: tuple[Render, ...]
 
 
 class NoItems(Reply):

@@ -22,6 +22,7 @@ from signaling.rest import (
     explanations,
     features,
     live,
+    renders,
     replies,
     requests,
 )
@@ -386,10 +387,23 @@ _FEATURE_ROUTES = (
         replies.SipCall,
         *_CONNECTS,
     ),
-    _start(Feature.RENDER, "/render", requests.StartRender, "Publish a web page", 202),
-    _list("/render", "renders"),
-    _missing(_RENDER, "GET", "/render/{id}", 200, "Show a render"),
-    _missing(_RENDER, "DELETE", "/render/{id}", 200, "Stop a render"),
+    _serve(
+        _start(Feature.RENDER, "/render", requests.StartRender, "Publish a web page", 202),
+        renders.start,
+        replies.Render,
+        *_CONNECTS,
+    ),
+    replace(_list("/render", "renders"), handler=renders.page, answer=replies.Renders),
+    _get(P + "/render/{id}", renders.show, "Show a render", replies.Render, _RENDER),
+    Route(
+        "DELETE",
+        P + "/render/{id}",
+        renders.stop,
+        200,
+        summary="Stop a render",
+        answer=replies.Render,
+        errors=(_RENDER,),
+    ),
     _serve(
         _start(
             Feature.AUDIO_CONNECTOR, "/connect", requests.ConnectAudio, "Send audio to a WebSocket"

@@ -16,6 +16,7 @@ from signaling.domain.archiving import (
 )
 from signaling.domain.errors import BadRequest, Conflict, ErrorCode
 from signaling.storage.database import Database, may_be_name
+from signaling.storage.pages import page_of
 from signaling.storage.schema import archives
 
 
@@ -60,21 +61,10 @@ class SqlArchives:
     async def archives_of(
         self, project_id: str, session_id: str | None, *, offset: int, limit: int
     ) -> tuple[int, tuple[ArchiveRecord, ...]]:
-        wanted = [archives.c.project_id == project_id]
-        if session_id is not None:
-            if not may_be_name(session_id):
-                return 0, ()
-            wanted.append(archives.c.session_id == session_id)
-        count = sa.select(sa.func.count()).select_from(archives).where(*wanted)
-        newest = (archives.c.created_ms.desc(), archives.c.id.desc())
-        page = archives.select().where(*wanted).order_by(*newest).offset(offset).limit(limit)
-
-        def read(connection: sa.Connection) -> tuple[int, tuple[ArchiveRecord, ...]]:
-            rows = connection.execute(page).mappings().all()
-            total = connection.execute(count).scalar_one()
-            return total, tuple(_record(row) for row in rows)
-
-        return await self._database.read(read)
+        total, rows = await page_of(
+            self._database, archives, project_id, session_id, offset=offset, limit=limit
+        )
+        return total, tuple(_record(row) for row in rows)
 
     async def unfinished_archives(self) -> tuple[ArchiveRecord, ...]:
         return await self._all(archives.c.status.in_(UNFINISHED))

@@ -8,6 +8,7 @@ from signaling.domain.broadcasting import BroadcastRecord
 from signaling.domain.callbacks import Callback
 from signaling.domain.operators import Operator
 from signaling.domain.projects import Project
+from signaling.domain.rendering import RenderRecord
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.webhook_deliveries import (
     Claim,
@@ -39,10 +40,9 @@ class ProjectStore(Protocol):
         those that `change` raises; the project is then unchanged."""
 
     async def remove_project(self, identity: str) -> bool:
-        """Removes a project with its sessions, the records of its archives and
-        broadcasts, its callbacks and their
-        waiting deliveries; False if it does not exist. A server keeps a project for
-        `storage.cache_ms` after its removal."""
+        """Removes a project with its sessions, the records of its archives, broadcasts and renders,
+        its callbacks and their waiting deliveries; False if it does not exist. A server keeps a
+        project for `storage.cache_ms` after its removal."""
 
 
 class SessionStore(Protocol):
@@ -64,11 +64,11 @@ class CallbackStore(Protocol):
         """Errors: `invalid_parameter` when its project does not exist."""
 
     async def callbacks_of(self, project_id: str) -> tuple[Callback, ...]:
-        """Oldest first."""
+        """The registrations, oldest first; not those of one thing."""
 
     async def known_callbacks_of(self, project_id: str) -> tuple[Callback, ...]:
-        """The same, mostly from memory: not older than the last `look`, and with every change that
-        this process made."""
+        """All that get events, mostly from memory: not older than the last `look`, and with every
+        change that this process made."""
 
     async def remove_callback(self, project_id: str, callback_id: str) -> bool:
         """Removes a registration and its waiting deliveries; False if it does not exist."""
@@ -166,6 +166,31 @@ class BroadcastStore(Protocol):
         """False if it does not exist."""
 
 
+class RenderStore(Protocol):
+    """Every method may raise `Unavailable` (`storage_unavailable`)."""
+
+    async def add_render(self, record: RenderRecord) -> None:
+        """Errors: `invalid_parameter` when the project does not exist."""
+
+    async def change_render(self, record: RenderRecord) -> bool:
+        """Stores the record in the place of the earlier one; False if it is gone."""
+
+    async def render(self, render_id: str) -> RenderRecord | None: ...
+
+    async def renders_of(
+        self, project_id: str, session_id: str | None, *, offset: int, limit: int
+    ) -> tuple[int, tuple[RenderRecord, ...]]:
+        """How many there are, and a page of them, newest first. With `session_id` only those of
+        that session."""
+
+    async def running_renders(self) -> tuple[RenderRecord, ...]:
+        """Of all nodes, oldest first."""
+
+    async def forget_callbacks(self, ended_before_ms: int) -> int:
+        """Removes the callbacks of single renders that ended before, and have nothing left to be
+        delivered."""
+
+
 class OperatorStore(Protocol):
     """Every method may raise `Unavailable` (`storage_unavailable`)."""
 
@@ -190,6 +215,8 @@ class Store(ProjectStore, SessionStore, Protocol):
     def callbacks(self) -> CallbackStore: ...
     @property
     def operators(self) -> OperatorStore: ...
+    @property
+    def renders(self) -> RenderStore: ...
 
     async def check_writing(self) -> None:
         """Checks that new sessions can be stored, at the cost of storing one.

@@ -17,6 +17,7 @@ from signaling.domain.broadcasting import (
 )
 from signaling.domain.errors import BadRequest, Conflict, ErrorCode
 from signaling.storage.database import Database, may_be_name
+from signaling.storage.pages import page_of, rewrap
 from signaling.storage.schema import broadcasts
 from signaling.storage.wrapping import SecretWrapper
 
@@ -71,21 +72,10 @@ class SqlBroadcasts:
     async def broadcasts_of(
         self, project_id: str, session_id: str | None, *, offset: int, limit: int
     ) -> tuple[int, tuple[BroadcastRecord, ...]]:
-        wanted = [broadcasts.c.project_id == project_id]
-        if session_id is not None:
-            if not may_be_name(session_id):
-                return 0, ()
-            wanted.append(broadcasts.c.session_id == session_id)
-        count = sa.select(sa.func.count()).select_from(broadcasts).where(*wanted)
-        newest = (broadcasts.c.created_ms.desc(), broadcasts.c.id.desc())
-        page = broadcasts.select().where(*wanted).order_by(*newest).offset(offset).limit(limit)
-
-        def read(connection: sa.Connection) -> tuple[int, tuple[BroadcastRecord, ...]]:
-            rows = connection.execute(page).mappings().all()
-            total = connection.execute(count).scalar_one()
-            return total, tuple(self._record(row) for row in rows)
-
-        return await self._database.read(read)
+        total, rows = await page_of(
+            self._database, broadcasts, project_id, session_id, offset=offset, limit=limit
+        )
+        return total, tuple(self._record(row) for row in rows)
 
     async def running_broadcasts(self) -> tuple[BroadcastRecord, ...]:
         wanted = broadcasts.c.status == BroadcastStatus.STARTED.value
@@ -99,14 +89,12 @@ class SqlBroadcasts:
 
     async def rewrap_outputs(self) -> None:
         """Wraps all of them with the newest key."""
-
-        def work(connection: sa.Connection) -> None:
-            for row in connection.execute(broadcasts.select()).mappings().all():
-                again = self._wrapped(self._unwrapped(row), row["id"])
-                change = broadcasts.update().where(broadcasts.c.id == row["id"])
-                connection.execute(change.values(outputs=again))
-
-        await self._database.write(work)
+        await rewrap(
+            self._database,
+            broadcasts,
+            "outputs",
+            lambda row: self._wrapped(self._unwrapped(row), row["id"]),
+        )
 
     def _row(self, record: BroadcastRecord) -> dict[str, object]:
         row: dict[str, Any] = asdict(record)

@@ -68,6 +68,9 @@ class SqlCallbacks:
         return project_id in self._listening
 
     async def callbacks_of(self, project_id: str) -> tuple[Callback, ...]:
+        return tuple(one for one in await self._all_of(project_id) if not one.is_of_one)
+
+    async def _all_of(self, project_id: str) -> tuple[Callback, ...]:
         given = {"project": project_id}
         rows = await self._database.read(lambda c: c.execute(_OF_PROJECT, given).mappings().all())
         return tuple(
@@ -86,7 +89,7 @@ class SqlCallbacks:
         known = self._known.get(project_id)
         if known is None:
             changes = self._changes
-            known = await self.callbacks_of(project_id)
+            known = await self._all_of(project_id)
             if changes == self._changes:
                 self._known[project_id] = known
         return known

@@ -153,3 +153,19 @@ broadcasts = sa.Table(
     sa.Index("broadcasts_by_status", "status"),
 )
 """`outputs`: wrapped, for the names of streams are secrets."""
+
+renders = sa.Table(
+    "renders",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("project_id", sa.String(10), sa.ForeignKey("projects.api_key"), nullable=False),
+    sa.Column("session_id", sa.String(255), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("updated_ms", sa.BigInteger, nullable=False),
+    sa.Column("details", sa.Text, nullable=False),
+    sa.Index("renders_by_project", "project_id", "created_ms"),
+    sa.Index("renders_by_session", "session_id", "project_id", "created_ms", "id"),
+    sa.Index("renders_by_status", "status", "updated_ms"),
+)
+"""`details`: the rest of a record, wrapped, for the address of a page may hold secrets."""

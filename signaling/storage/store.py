@@ -17,12 +17,14 @@ from signaling.storage.callbacks import SqlCallbacks
 from signaling.storage.database import Database, may_be_name
 from signaling.storage.group_commit import GroupCommit
 from signaling.storage.operators import SqlOperators
+from signaling.storage.renders import SqlRenders
 from signaling.storage.schema import (
     archives,
     broadcasts,
     callback_outbox,
     callbacks,
     projects,
+    renders,
     sessions,
 )
 from signaling.storage.wrapping import SecretWrapper
@@ -38,6 +40,7 @@ class SqlStore:
         self._broadcasts = SqlBroadcasts(database, wrapper)
         self._callbacks = SqlCallbacks(database)
         self._operators = SqlOperators(database)
+        self._renders = SqlRenders(database, wrapper)
         self._new_sessions = GroupCommit(self._insert_sessions)
 
     @property
@@ -55,6 +58,10 @@ class SqlStore:
     @property
     def operators(self) -> SqlOperators:
         return self._operators
+
+    @property
+    def renders(self) -> SqlRenders:
+        return self._renders
 
     async def add_project(self, project: Project) -> None:
         row = self._row(project)
@@ -109,7 +116,7 @@ class SqlStore:
 
         def work(connection: sa.Connection) -> bool:
             api_key = connection.execute(query).scalar()
-            for table in (callback_outbox, callbacks, archives, broadcasts, sessions):
+            for table in (callback_outbox, callbacks, archives, broadcasts, renders, sessions):
                 connection.execute(table.delete().where(table.c.project_id == api_key))
             gone = connection.execute(projects.delete().where(projects.c.api_key == api_key))
             return gone.rowcount == 1
@@ -124,6 +131,7 @@ class SqlStore:
         for project in found:
             await self.change_project(project.api_key, lambda unchanged: unchanged)
         await self._broadcasts.rewrap_outputs()
+        await self._renders.rewrap_details()
         return len(found)
 
     async def has_unwrapped_secrets(self) -> bool:

@@ -70,8 +70,8 @@ async def start(sdk, session: str, token: str, *, encrypted: bool) -> None:
         assert (await sdk.call("stopBroadcast", broadcast["id"]))["status"] == "stopped"
     inside = words if encrypted else "not public"
     await sdk.refused(inside, "dial", session, token, "sip:user@10.0.0.1", {"secure": True})
-    page = {"sessionId": session, "token": token, "url": "https://example.com/page"}
-    await sdk.refused(words, "startRender", page)
+    page = {"sessionId": session, "token": token, "url": "http://10.0.0.1/page"}
+    await sdk.refused(inside, "startRender", page)
     await sdk.refused(inside, "websocketConnect", session, token, "wss://10.0.0.1/audio", {})
     await sdk.refused(words, "startCaptions", session, token, {})
 

@@ -87,7 +87,7 @@ def record_and_send(sdk, session: str, token: str, *, encrypted: bool) -> None:
     with pytest.raises(errors.SipDialError):
         sdk.dial(session, token, "sip:user@10.0.0.1", {"secure": True})
     with pytest.raises(errors.RequestError):
-        sdk.start_render(session, token, "https://example.com/page")
+        sdk.start_render(session, token, "http://10.0.0.1/page")
     refused = errors.InvalidMediaModeError if encrypted else errors.RequestError
     with pytest.raises(refused):
         sdk.connect_audio_to_websocket(session, token, {"uri": "wss://10.0.0.1/audio"})

@@ -90,8 +90,8 @@ async def start(sdk, session: str, token: str, *, encrypted: bool) -> None:
     inside = words if encrypted else "not public"
     await sdk.refused(inside, "initiateSIPCall", session, sip)
     await sdk.refused(inside, "intiateSIPCall", session, sip)
-    page = {"url": "https://example.com/page"}
-    await sdk.refused(words, "startExperienceComposerRender", session, token, page)
+    page = {"url": "http://10.0.0.1/page"}
+    await sdk.refused(inside, "startExperienceComposerRender", session, token, page)
     socket = {"uri": "wss://10.0.0.1/audio"}
     await sdk.refused(inside, "connectToWebsocket", session, token, socket)
     await sdk.refused(words, "enableCaptions", session, token, {"partialCaptions": "true"})

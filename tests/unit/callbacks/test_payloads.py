@@ -109,6 +109,10 @@ def test_a_sample_has_the_shape_of_the_real_one_and_says_that_it_is_none(event):
         assert made["broadcastUrls"]["rtmp"][0]["status"] == "live"
         assert set(made) == {*real_broadcast(), "test"}
         return
+    if event == "render":
+        assert (made["status"], made["resolution"]) == ("started", "1280x720")
+        assert {"id", "streamId", "url", "reason", "name", "test"} <= set(made)
+        return
     if event.startswith("call") or event == "muteForced":
         assert made["test"] is True
         assert set(made["call"]) == {"id", "connectionId", "createdAt"}
@@ -152,7 +156,7 @@ def test_the_signature_does_not_give_the_api_secret_away():
         ("all", "all", set(EVENT_NAMES)),
         ("archive", "status", {"archive"}),
         ("broadcast", "status", {"broadcast"}),
-        ("render", "status", set()),
+        ("render", "status", {"render"}),
         ("sip", "destroyed", {"callDestroyed"}),
     ],
 )

@@ -1,0 +1,29 @@
+"""Settings of renders (Experience Composer)."""
+
+from dataclasses import dataclass
+
+from config.knobs import knob
+
+
+@dataclass(frozen=True, slots=True)
+class RenderSettings:
+    """Renders: web pages as streams of sessions that are not end-to-end encrypted."""
+
+    enabled: bool = knob(True, "Let applications publish web pages. Off: they get 501.")
+    chromium: str = knob(
+        "chromium",
+        "The browser: a path, or a name that is looked for in PATH. Chromium or Chrome; without it"
+        " applications get 501.",
+    )
+    bwrap: str = knob("bwrap", "The program of its jail (bubblewrap): a path, or a name in PATH.")
+    max: int = knob(
+        2,
+        "Renders at a time. Each is a browser of 1 to 1.5 GB that takes about a core. More are"
+        " refused.",
+        1,
+        64,
+    )
+    running_per_project: int = knob(
+        2, "Renders of one project at a time, so that others find room.", 1, 64
+    )
+    load_s: int = knob(20, "How long a page may take to load.", 2, 120)

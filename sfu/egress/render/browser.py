@@ -1,0 +1,298 @@
+"""One browser of a render: two tabs, one that shows the page and one that publishes it.
+
+The page's tab is captured while it is still empty, so that no page can be in the way, and goes to
+its page afterwards. The tabs share no cookies, no storage and no proxy.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sfu.egress.render import jail
+from sfu.egress.render.command import Programs, Screen, command, policy_text, proxy_of
+from sfu.egress.render.devtools import BrowserError, DevTools
+from sfu.egress.render.proxy import OWN_HOST, Proxy
+
+log = logging.getLogger(__name__)
+
+START_S = 15.0
+"""A browser on a busy machine; an idle one takes 1 s."""
+CAPTURE_S = 3.0
+"""A capture that has not begun by then never does: of a dozen browsers one hangs there."""
+PUBLISH_S = 20.0
+_HERE = Path(__file__).parent
+_PUBLISH = (_HERE / "publish.js").read_text()
+_SHOWN = "performance.getEntriesByType('navigation')[0]?.responseStatus ?? 0"
+_NOT_FOUND = 400
+
+
+class PageError(Exception):
+    """The page cannot be shown. The text is for the application."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """`name`: of the stream."""
+
+    api_key: str
+    session: str
+    token: str = field(repr=False)
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    connection: str
+    stream: str
+
+
+class Browser:
+    """`over` is set when the browser, one of its tabs or the stream is gone; `why` says which.
+    `close` it in any case."""
+
+    def __init__(self, programs: Programs, screen: Screen, proxy: Proxy) -> None:
+        self.over = asyncio.Event()
+        self.why = ""
+        self._programs = programs
+        self._screen = screen
+        self._proxy = proxy
+        self._devtools = DevTools(self._on_event)
+        self._process: asyncio.subprocess.Process | None = None
+        self._doors: list[asyncio.Server] = []
+        self._page = self._publisher = ""
+        self._loaded: dict[str, asyncio.Event] = {}
+        self._tabs: dict[str, str] = {}
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    # --- its steps, in order ------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """A browser that captures an empty page. Errors: `BrowserError`, `OSError`."""
+        title = secrets.token_hex(16)
+        async with asyncio.timeout(START_S):
+            await self._spawn(title)
+            await self._devtools.call("Target.setDiscoverTargets", {"discover": True})
+            self._page = await self._tab(jail.PORTS[0], "about:blank")
+            self._publisher = await self._tab(jail.PORTS[1], "about:blank")
+            await self._fit(self._page)
+            await self._go(self._publisher, f"http://{OWN_HOST}/")
+            await self._devtools.evaluate(self._publisher, _PUBLISH)
+            await self._entitle(title)
+        await self._capture()
+
+    async def show(self, url: str, within_s: float) -> None:
+        """Errors: `PageError`, `BrowserError`."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._go(self._page, url)
+                status = await self._devtools.evaluate(self._page, _SHOWN)
+        except TimeoutError:
+            raise PageError(f"The page did not load in {within_s:g} s.") from None
+        if isinstance(status, int) and status >= _NOT_FOUND:
+            raise PageError(f"The page answered {status}.")
+
+    async def publish(self, wanted: Publication) -> Published:
+        """Errors: `BrowserError`."""
+        about = {
+            "apiKey": wanted.api_key,
+            "sessionId": wanted.session,
+            "token": wanted.token,
+            "name": wanted.name,
+            "resolution": f"{self._screen.width}x{self._screen.height}",
+        }
+        script = f"render.publish({json.dumps(about)})"
+        found = await self._devtools.evaluate(self._publisher, script, within_s=PUBLISH_S)
+        if not isinstance(found, dict):
+            raise BrowserError("nothing was published")
+        return Published(str(found.get("connection", "")), str(found.get("stream", "")))
+
+    async def check(self) -> None:
+        """Whether it still publishes; sets `over` otherwise."""
+        try:
+            ended = await self._devtools.evaluate(self._publisher, "render.ended()")
+        except BrowserError as gone:
+            ended = str(gone)
+        if ended:
+            self._lose(str(ended)[:200])
+
+    async def close(self) -> None:
+        """Kills it. Its jail, profile and connections go with it."""
+        self._devtools.close()
+        for task in self._tasks:
+            task.cancel()
+        for door in self._doors:
+            door.close()
+        await self._proxy.close()
+        process, self._process = self._process, None
+        if process is not None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    # --- how --------------------------------------------------------------------------------------
+
+    async def _spawn(self, title: str) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        down_read, down_write = os.pipe2(os.O_CLOEXEC)
+        up_read, up_write = os.pipe2(os.O_CLOEXEC)
+        policy = os.memfd_create("policy")
+        os.write(policy, policy_text())
+        os.lseek(policy, 0, os.SEEK_SET)
+        given = (down_read, up_write, policy)
+        arguments = command(self._programs, self._screen, title)
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", str(_HERE / "jail.py"), str(theirs.fileno())),
+                *(*map(str, given), "--", *arguments),
+                pass_fds=(theirs.fileno(), *given),
+                env={},
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        finally:
+            theirs.close()
+            for one in given:
+                os.close(one)
+        await self._devtools.open(down_write, up_read)
+        self._watch(self._until_gone())
+        with ours:
+            listeners = await _descriptors(ours)
+        self._doors = await self._proxy.serve(*listeners)
+
+    async def _until_gone(self) -> None:
+        await self._devtools.over.wait()
+        self._lose("the browser is gone")
+
+    async def _tab(self, port: int, url: str) -> str:
+        """The session of a new tab, whose requests go to that door."""
+        devtools = self._devtools
+        context = await devtools.call(
+            "Target.createBrowserContext",
+            {"proxyServer": proxy_of(port), "proxyBypassList": "<-loopback>"},
+        )
+        of_context = {"browserContextId": context["browserContextId"]}
+        target = await devtools.call(
+            "Target.createTarget",
+            {
+                "url": url,
+                "newWindow": True,
+                "width": self._screen.width,
+                "height": self._screen.height,
+                **of_context,
+            },
+        )
+        attached = await devtools.call(
+            "Target.attachToTarget", {"targetId": target["targetId"], "flatten": True}
+        )
+        session = str(attached["sessionId"])
+        self._tabs[str(target["targetId"])] = session
+        self._loaded[session] = asyncio.Event()
+        await devtools.call("Page.enable", session=session)
+        await devtools.call("Browser.setDownloadBehavior", {"behavior": "deny", **of_context})
+        return session
+
+    async def _fit(self, session: str) -> None:
+        await self._devtools.call(
+            "Emulation.setDeviceMetricsOverride",
+            {
+                "width": self._screen.width,
+                "height": self._screen.height,
+                "deviceScaleFactor": 1,
+                "mobile": False,
+            },
+            session=session,
+        )
+
+    async def _go(self, session: str, url: str) -> None:
+        """Until the page is loaded. Errors: `PageError`, `BrowserError`."""
+        self._loaded[session].clear()
+        answer = await self._devtools.call(
+            "Page.navigate", {"url": url}, session=session, within_s=START_S + PUBLISH_S
+        )
+        failure = answer.get("errorText")
+        if failure:
+            raise PageError(f"The page cannot be loaded: {str(failure)[:100]}.")
+        await self._loaded[session].wait()
+
+    async def _entitle(self, title: str) -> None:
+        """The title is seen by the browser itself a moment after the page has it."""
+        await self._devtools.evaluate(self._page, f"document.title = {json.dumps(title)}")
+        page = next(name for name, session in self._tabs.items() if session == self._page)
+        while True:
+            found = await self._devtools.call("Target.getTargetInfo", {"targetId": page})
+            if found["targetInfo"]["title"] == title:
+                return
+            await asyncio.sleep(0.02)
+
+    async def _capture(self) -> None:
+        script = f"render.capture({self._screen.width}, {self._screen.height})"
+        found = await self._devtools.evaluate(
+            self._publisher, script, within_s=CAPTURE_S, gesture=True
+        )
+        log.info("captured %s", found)
+
+    # --- what the browser says ----------------------------------------------------------------
+
+    def _on_event(self, method: str, given: Mapping[str, Any], session: str) -> None:
+        match method:
+            case "Page.loadEventFired" if session in self._loaded:
+                self._loaded[session].set()
+            case "Page.javascriptDialogOpening":
+                # Nobody is there to answer, and a page waits for it.
+                self._ask("Page.handleJavaScriptDialog", {"accept": True}, session)
+            case "Target.targetCrashed" | "Target.targetDestroyed":
+                if given.get("targetId") in self._tabs:
+                    self._lose("a tab crashed")
+            case "Target.targetCreated":
+                self._meet(given.get("targetInfo"))
+            case _:
+                pass
+
+    def _meet(self, target: object) -> None:
+        """A window that a page opened is closed: it would be seen by nobody."""
+        if isinstance(target, dict) and target.get("type") == "page" and target.get("openerId"):
+            self._ask("Target.closeTarget", {"targetId": target.get("targetId")}, "")
+
+    def _ask(self, method: str, given: Mapping[str, object], session: str) -> None:
+        async def ask() -> None:
+            with suppress(BrowserError):
+                await self._devtools.call(method, given, session=session)
+
+        self._watch(ask())
+
+    def _watch(self, work: Any) -> None:  # noqa: ANN401 - any coroutine
+        task: asyncio.Task[object] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _lose(self, why: str) -> None:
+        if not self.over.is_set():
+            self.why = why
+            self.over.set()
+
+
+async def _descriptors(link: socket.socket) -> list[socket.socket]:
+    """The two listening sockets. Errors: `BrowserError` when the jail could not be built."""
+    link.setblocking(False)
+    loop, came = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(link, came.set)
+    try:
+        await came.wait()
+    finally:
+        loop.remove_reader(link)
+    _, found, _, _ = socket.recv_fds(link, 1, len(jail.PORTS), socket.MSG_CMSG_CLOEXEC)
+    if len(found) != len(jail.PORTS):
+        raise BrowserError("the jail cannot be built")
+    return [socket.socket(fileno=one) for one in found]

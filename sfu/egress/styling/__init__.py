@@ -1,1 +1,0 @@
-"""Where a stylesheet puts streams: read in processes of their own, which have nothing else."""

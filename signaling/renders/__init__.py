@@ -1,0 +1,1 @@
+"""Renders of clear sessions (Experience Composer): web pages as streams."""

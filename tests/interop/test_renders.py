@@ -1,0 +1,199 @@
+"""Renders of live sessions: a real browser in its jail shows a page, and people see and hear it."""
+
+import asyncio
+import contextlib
+import os
+import select
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aiohttp.test_utils import TestServer
+
+from config.render_settings import RenderSettings
+from config.settings import CallbackSettings, EgressSettings
+from tests.interop.test_sip_calls import hears
+from tests.jailed_browsers import browsers_below, end, tabs_below
+from tests.media_site import media_site
+from tests.rendered_page import COLOR, NEEDS_A_JAILED_BROWSER, TONE_HZ, Pages
+from tests.served import NEEDS_THE_MEDIA_CORE, until
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.timeout(180),
+    pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning"),
+    NEEDS_THE_MEDIA_CORE,
+    NEEDS_A_JAILED_BROWSER,
+]
+
+
+@pytest.fixture
+async def site(tmp_path):
+    sections = {
+        "render": RenderSettings(load_s=3),
+        "egress": EgressSettings(allowed_networks="127.0.0.1/32"),
+        "callbacks": CallbackSettings(allowed_networks="127.0.0.0/8"),
+    }
+    async with media_site(tmp_path, **sections) as one:
+        yield one
+
+
+@pytest.fixture
+async def pages():
+    found = Pages()
+    async with TestServer(found.app) as server:
+        found.url = str(server.make_url("/")).rstrip("/")
+        yield found
+
+
+async def render(site, session: str, url: str, **options):
+    """What the SDK gets of a start."""
+    call = site.application.start_render
+    return await asyncio.to_thread(call, session, site.token(session), url, **options)
+
+
+async def became(site, render_id: str, status: str, stream: str | None = None):
+    """The render once it is that, or something else for good."""
+    async with asyncio.timeout(90):
+        while True:
+            found = await asyncio.to_thread(site.application.get_render, render_id)
+            if found.status in (status, "stopped", "failed"):
+                assert found.status == status, found.reason
+                if stream in (None, found.streamId):
+                    return found
+            await asyncio.sleep(0.2)
+
+
+def command_lines() -> list[str]:
+    """Of all processes of this machine, as every user of it may read them."""
+    found = []
+    for one in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(one.read_bytes().replace(b"\0", b" ").decode())
+    return found
+
+
+class Canary:
+    """Listens where no page may come, over UDP and TCP."""
+
+    def __init__(self) -> None:
+        self.host = "127.0.0.2"
+        self._tcp = socket.create_server((self.host, 0))
+        self.port = self._tcp.getsockname()[1]
+        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._udp.bind((self.host, self.port))
+
+    def arrivals(self) -> list[socket.socket]:
+        return select.select([self._tcp, self._udp], [], [], 0)[0]
+
+    def close(self) -> None:
+        self._tcp.close()
+        self._udp.close()
+
+
+async def sees(subscriber, color) -> None:
+    """Until a color is in the middle of what a client sees."""
+    async with asyncio.timeout(60):
+        async for image in subscriber.video:
+            pixels = image.to_ndarray(format="rgb24")
+            middle = pixels[image.height // 2 :, image.width // 2 :].reshape(-1, 3).mean(axis=0)
+            if np.abs(middle - color).max() < 12:
+                return
+
+
+async def test_a_page_is_a_stream_with_video_and_audio(site, pages) -> None:
+    session = await site.session()
+    ben = await site.join(session)
+    made = await render(site, session, f"{pages.url}/colored", properties={"name": "overlay"})
+    assert made.status == "starting"
+    await until(lambda: ben.streams, 60)
+    stream = next(iter(ben.streams.values()))
+    assert (stream["name"], stream["videoType"]) == ("overlay", "custom")
+    subscriber = await ben.subscribe(stream)
+    await asyncio.gather(sees(subscriber, COLOR), hears(subscriber, TONE_HZ))
+    shown = await became(site, made.id, "started")
+    assert shown.streamId == stream["streamId"]
+    # Every user of the machine reads command lines and, of its own processes, environments.
+    read = "\n".join(command_lines())
+    assert "--remote-debugging-pipe" in read
+    for secret in (f"{pages.url}/colored", session, "T1=="):
+        assert secret not in read
+    await asyncio.to_thread(site.application.stop_render, made.id)
+    await until(lambda: not ben.streams)
+    await until(lambda: not browsers_below(os.getpid()), 20)
+    assert pages.asked[0] == "colored"
+
+
+@pytest.mark.long
+async def test_a_hostile_page_reaches_nothing_but_the_world(site, pages) -> None:
+    session = await site.session()
+    ben = await site.join(session)
+    with contextlib.closing(Canary()) as canary:
+        where = f"host={canary.host}&port={canary.port}"
+        made = await render(site, session, f"{pages.url}/hostile?{where}")
+        await became(site, made.id, "started")
+        await until(lambda: pages.found, 60)
+        assert canary.arrivals() == []
+        with socket.create_connection((canary.host, canary.port)):
+            assert canary.arrivals() != []
+        await asyncio.to_thread(site.application.stop_render, made.id)
+    found = dict(pages.found)
+    assert found.pop("webrtc") == "candidates 0"
+    # A frame that a browser refuses to fill is loaded, with its own words or with nothing.
+    assert "root:" not in found.pop("file")
+    found.pop("window")
+    # What answers is the proxy: no page can read it, and nobody else was asked.
+    reached = {what for what, result in found.items() if not result.startswith("refused")}
+    assert reached <= {"metadata", "http", "localhost", "publisher", "door", "redirect", "capture"}
+    assert list(ben.streams) == []
+
+
+@pytest.mark.long
+async def test_what_crashes_comes_back_once(site, pages) -> None:
+    session = await site.session()
+    ben = await site.join(session)
+    made = await render(site, session, f"{pages.url}/colored")
+    first = (await became(site, made.id, "started")).streamId
+    for tab in tabs_below(os.getpid()):
+        end(tab)
+    await until(lambda: ben.streams and first not in ben.streams, 60)
+    (second,) = ben.streams
+    await sees(await ben.subscribe(ben.streams[second]), COLOR)
+    await became(site, made.id, "started", second)
+    for browser in browsers_below(os.getpid()):
+        end(browser)
+    failed = await became(site, made.id, "failed")
+    assert failed.reason == "The browser crashed twice."
+    await until(lambda: not ben.streams)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/missing", "The page answered 404."),
+        ("/redirect?to=http://10.0.0.1/", "The page answered 403."),
+        ("/redirect?to=file:///etc/passwd", "The page cannot be loaded: net::ERR"),
+        ("/endless", "The page did not load in 3 s."),
+    ],
+)
+async def test_why_a_page_is_not_shown(site, pages, path, reason) -> None:
+    session = await site.session()
+    made = await render(site, session, pages.url + path)
+    failed = await became(site, made.id, "failed")
+    assert failed.reason.startswith(reason)
+    await until(lambda: not browsers_below(os.getpid()), 20)
+
+
+@pytest.mark.long
+async def test_a_moderator_ends_a_render_like_any_client(site, pages) -> None:
+    session = await site.session()
+    ben = await site.join(session)
+    made = await render(site, session, f"{pages.url}/colored")
+    await until(lambda: ben.streams, 60)
+    (stream,) = ben.streams.values()
+    await asyncio.to_thread(site.application.force_disconnect, session, stream["connectionId"])
+    stopped = await became(site, made.id, "stopped")
+    assert stopped.reason == "Client disconnected"
+    await until(lambda: not browsers_below(os.getpid()), 20)

@@ -31,7 +31,7 @@ PYTHON_SDK := sdk/python/src/sealroute_client
 # Python's side of the seam to the media core, from its description in Rust.
 CORE_API = cargo run --quiet --manifest-path native/Cargo.toml --jobs $(JOBS) -p sealroute-schema | $(BIN)/python scripts/core_api.py | $(BIN)/ruff format --stdin-filename sfu/core_api.py -
 
-.PHONY: fuzz check-descriptors check-switches help run build packages test test-all test-parts test-image test-deploy image-not-tested test-python test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format bench bench-quick bench-full bench-forwarding bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-attack docs docs-site clean
+.PHONY: fuzz check-descriptors check-switches help run build packages test test-all test-parts test-image test-deploy image-not-tested test-python test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format screenshots bench bench-quick bench-full bench-forwarding bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-attack docs docs-site clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -69,6 +69,7 @@ $(VENV)/web.stamp: $(VENV)/tools.stamp $(WEB_SOURCES)
 
 $(VENV)/dev.stamp: $(VENV)/runtime.stamp | $(VENV)/client.stamp
 	@$(BIN)/python scripts/dependencies.py dev > $(VENV)/dev.txt
+	@$(BIN)/python scripts/dependencies.py egress >> $(VENV)/dev.txt
 	@$(BIN)/pip install --quiet --constraint constraints.txt --requirement $(VENV)/dev.txt
 	@# A peer of tests. What it declares is old and contains pytest; what it imports is there.
 	@$(BIN)/pip install --quiet --no-deps vonage-audio-connector-server==0.1.1
@@ -126,6 +127,7 @@ test-python: build $(VENV)/dev.stamp $(VENV)/official.stamp ## Python tests, the
 
 test-web: $(VENV)/web.stamp ## Browser SDK tests in Node
 	cd sdk/web && npm test --silent
+	cd sdk/web && node scripts/test.mjs ../../web/demo/tests
 
 test-browser: build ## The browser SDK in real Chromium and Firefox
 	@scripts/require /usr/bin/chromium=chromium /usr/bin/firefox-esr=firefox-esr ffmpeg=ffmpeg turnserver=coturn
@@ -172,7 +174,8 @@ lint-native: build $(VENV)/dev.stamp
 lint-web: build
 	cd sdk/web && npm run --silent lint
 	cd sdk/web && npx --no prettier -- --check ../react/src ../../web/demo ../../web/reference/page.js ../../web/reference/index.html ../../tests/browser ../../tests/official/bridge.mjs
-	cd sdk/web && npx --no tsc -- -p ../../web/demo/jsconfig.json
+	cd sdk/web && npx --no tsc -- -p ../../web/demo
+	cd web/demo && ../../sdk/web/node_modules/.bin/eslint .
 	cd sdk/react && npm run --silent lint
 
 format: $(VENV)/dev.stamp ## Format all sources
@@ -181,6 +184,10 @@ format: $(VENV)/dev.stamp ## Format all sources
 	cd native && cargo fmt --all
 	cd sdk/web && npm run --silent format
 	cd sdk/web && npx --no prettier -- --write ../react/src ../../web/demo ../../web/reference/page.js ../../web/reference/index.html ../../tests/browser ../../tests/official/bridge.mjs
+
+screenshots: build ## The room at `/` in six sizes with up to 16 people, into .cache/screenshots (BROWSER=firefox)
+	@scripts/require /usr/bin/chromium=chromium /usr/bin/firefox-esr=firefox-esr
+	node tests/browser/screenshots.mjs .cache/screenshots $(or $(BROWSER),chromium)
 
 bench: build $(VENV)/dev.stamp ## Measure Sealroute and every peer found here, 25 minutes; writes bench/RESULTS.md
 	@$(BENCH_REQUIRES) || true

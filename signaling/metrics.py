@@ -216,6 +216,12 @@ class Metrics:
             "Running archives that stopped because their project has too much disk space.",
             registry=registry,
         )
+        self.stylesheets_refused = Counter(
+            "sealroute_stylesheets_refused_total",
+            "Stylesheets of layouts that were not used, by what is wrong with them.",
+            ("reason",),
+            registry=registry,
+        )
         self.downloads_refused = Counter(
             "sealroute_archive_downloads_refused_total",
             "Downloads of archives above the limits of their archive, network, project, or of all.",

@@ -44,6 +44,7 @@ from signaling.connectors.running import ConnectorOpener, open_connectors, runni
 from signaling.draining import Drain, DrainEnd, Hurried, StopSignals
 from signaling.egress.links import Links
 from signaling.egress.policy import egress_policy
+from signaling.egress.reading_styles import running_styles
 from signaling.http.connection_gate import ConnectionGate
 from signaling.http.listener import bound_sockets
 from signaling.http.request_gate import RequestGate
@@ -170,6 +171,7 @@ async def running_server(
             schedule=asyncio.get_running_loop().call_later,
             settings=settings.archive,
             links=Links(settings.archive.public_url),
+            styles=await stack.enter_async_context(running_styles(settings, metrics)),
         )
         archives = await stack.enter_async_context(running_archives(parts))
         broadcasts = await stack.enter_async_context(_broadcasting(settings, parts, directory))
@@ -266,6 +268,7 @@ async def _broadcasting(
         links=Links(public_url or _url(settings, 0 if hls is None else hls.port)),
         targets=egress_policy(settings),
         random_bytes=os.urandom,
+        styles=archives.styles,
         hls=hls,
     )
     async with running_broadcasts(parts, hls) as broadcasts:

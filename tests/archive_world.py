@@ -19,10 +19,12 @@ from signaling.domain.errors import DomainError, ErrorCode
 from signaling.domain.projects import Project, new_project
 from signaling.domain.session_options import SessionRecord
 from signaling.egress.links import Links
+from signaling.egress.styles import Styles
 from signaling.metrics import Metrics
 from signaling.storage.base import Store
 from tests.conversation import House, settle
 from tests.fakes.egress import FakeEgress, FakeJob
+from tests.fakes.stylesheets import FakeStylesheets
 from tests.fakes.taps import FakeTap
 
 WANTED = WantedArchive("n", StreamMode.AUTO, has_audio=True, has_video=True, tag="")
@@ -52,6 +54,7 @@ class ArchiveWorld:
         self.store = store
         self.house = House()
         self.egress = FakeEgress()
+        self.stylesheets = FakeStylesheets()
         self.files = FilesOnDisk(folder / "archives")
         self.metrics = Metrics(dict)
         self.settings = ArchiveSettings(**settings)
@@ -80,6 +83,7 @@ class ArchiveWorld:
             schedule=self.house.time.call_later,
             settings=self.settings,
             links=Links("http://node.test/"),
+            styles=Styles(self.stylesheets, self.metrics),
             sleep=self._sleep,
         )
         self.archives = Archives(parts)

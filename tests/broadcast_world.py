@@ -18,10 +18,12 @@ from signaling.domain.effects import Notify
 from signaling.domain.projects import Project, new_project
 from signaling.domain.session_options import SessionRecord
 from signaling.egress.links import Links
+from signaling.egress.styles import Styles
 from signaling.metrics import Metrics
 from signaling.storage.base import Store
 from tests.conversation import House, settle
 from tests.fakes.broadcasting import FakeBroadcast, FakeBroadcastEgress, FakeHls
+from tests.fakes.stylesheets import FakeStylesheets
 from tests.fakes.taps import FakeTap
 
 RTMP = WantedRtmp("foo", "rtmp://live.example.com/app", "stream-secret")
@@ -65,6 +67,7 @@ class BroadcastWorld:
         self.store = store
         self.house = House()
         self.egress = FakeBroadcastEgress()
+        self.stylesheets = FakeStylesheets()
         self.hls = FakeHls()
         self.folders = FoldersOnDisk(folder / "broadcasts")
         self.metrics = Metrics(dict)
@@ -96,6 +99,7 @@ class BroadcastWorld:
             links=Links("http://node.test:8090/"),
             targets=TargetPolicy(networks("10.9.0.0/16")),
             random_bytes=lambda count: bytes(range(count)),
+            styles=Styles(self.stylesheets, self.metrics),
             hls=self.hls,
             sleep=self._sleep,
             resolve=self._resolve,

@@ -31,6 +31,7 @@ from signaling.domain.session_options import SessionRecord
 from signaling.domain.session_state import Stream
 from signaling.egress.dialing import Dialer
 from signaling.egress.links import Links
+from signaling.egress.styles import Styles
 from signaling.metrics import Metrics
 from signaling.protocol.messages import StreamInfo
 from signaling.rest.call import Services
@@ -140,6 +141,7 @@ def archive_parts(store: Store, metrics: Metrics, data_dir: Path) -> ArchivePart
         schedule=asyncio.get_running_loop().call_later,
         settings=ArchiveSettings(),
         links=Links("http://node.test"),
+        styles=Styles(None, metrics),
     )
 
 
@@ -158,6 +160,7 @@ def broadcast_parts(store: Store, metrics: Metrics, data_dir: Path) -> Broadcast
         links=Links("http://node.test:8090"),
         targets=TargetPolicy(),
         random_bytes=os.urandom,
+        styles=Styles(None, metrics),
     )
 
 

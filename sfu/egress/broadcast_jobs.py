@@ -4,8 +4,11 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+import msgspec
+
+from sfu.egress.composition import Layout
 from sfu.egress.live_outputs import LiveOutputs
 
 
@@ -27,6 +30,12 @@ class BroadcastJob:
     outputs: LiveOutputs
 
 
+def layout_of(wanted: Mapping[str, Any]) -> Layout:
+    """As the application wrote it. Errors: `msgspec.ValidationError`."""
+    found = {"type": wanted["type"], "screenshare": wanted.get("screenshareType")}
+    return msgspec.convert(found | {"stylesheet": wanted.get("stylesheet")}, Layout)
+
+
 class BroadcastListener(Protocol):
     """Called from the event loop. After `on_finished` or `on_failed` nothing follows."""
 
@@ -39,7 +48,7 @@ class BroadcastListener(Protocol):
 
 
 class RunningJob(Protocol):
-    def set_layout(self, layout: Mapping[str, object]) -> None: ...
+    def set_layout(self, layout: Layout) -> None: ...
     def finish(self, reason: str) -> None:
         """Broadcasts what the tap still holds, then ends the outputs. Idempotent."""
 

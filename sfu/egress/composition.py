@@ -5,16 +5,40 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-LayoutName = Literal["bestFit", "pip", "verticalPresentation", "horizontalPresentation"]
+Predefined = Literal["bestFit", "pip", "verticalPresentation", "horizontalPresentation"]
+LayoutName = Literal[Predefined, "custom"]
+Fit = Literal["contain", "cover", "fill"]
 Side = Annotated[int, Meta(ge=16, le=4_096, multiple_of=2)]
+Offset = Annotated[int, Meta(ge=-16_384, le=16_384, multiple_of=2)]
+Extent = Annotated[int, Meta(ge=2, le=8_192, multiple_of=2)]
+
+MAX_PLACED = 16
+"""Streams in one image, as the vendor documents."""
+MAX_STYLESHEET_CHARS = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where a stylesheet puts a stream, in pixels of the image; it may reach beyond the image.
+    `fit`: how its video fills that place, as CSS names it."""
+
+    stream: Annotated[str, Meta(max_length=64)]
+    x: Offset
+    y: Offset
+    width: Extent
+    height: Extent
+    fit: Fit = "contain"
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`screenshare`: the type while somebody shares a screen."""
+    """`screenshare`: the type while somebody shares a screen. Of the type `custom`: `stylesheet` is
+    what the application wrote, `placed` where it puts the streams, in the order of painting."""
 
     type: LayoutName = "bestFit"
-    screenshare: LayoutName | None = None
+    screenshare: Predefined | None = None
+    stylesheet: Annotated[str, Meta(max_length=MAX_STYLESHEET_CHARS)] | None = None
+    placed: Annotated[tuple[Placed, ...], Meta(max_length=MAX_PLACED)] = ()
 
 
 @dataclass(frozen=True, slots=True)

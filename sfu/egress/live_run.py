@@ -1,11 +1,6 @@
 """A broadcast as a job of the supervisor: it leaves no file, and says what its outputs are."""
 
-from collections.abc import Mapping
-from typing import Any
-
-import msgspec
-
-from sfu.egress.broadcast_jobs import BroadcastJob, BroadcastListener
+from sfu.egress.broadcast_jobs import BroadcastJob, BroadcastListener, layout_of
 from sfu.egress.composition import Composition, Layout
 from sfu.egress.jobs import ArchiveJob, Finished, Job
 
@@ -29,12 +24,6 @@ def archive_job(job: BroadcastJob) -> ArchiveJob:
         ),
         live=job.outputs,
     )
-
-
-def layout_of(wanted: Mapping[str, Any]) -> Layout:
-    """As the application wrote it. Errors: `msgspec.ValidationError`."""
-    found = {"type": wanted["type"], "screenshare": wanted.get("screenshareType")}
-    return msgspec.convert(found, Layout)
 
 
 class LiveListener:
@@ -61,8 +50,8 @@ class LiveRun:
     def __init__(self, job: Job) -> None:
         self._job = job
 
-    def set_layout(self, layout: Mapping[str, object]) -> None:
-        self._job.set_layout(layout_of(layout))
+    def set_layout(self, layout: Layout) -> None:
+        self._job.set_layout(layout)
 
     def finish(self, reason: str) -> None:
         self._job.finish(reason)

@@ -12,6 +12,7 @@ from signaling.archives.recording import RecordedSession
 from signaling.clock import Clock
 from signaling.domain.archiving import ArchiveRecord
 from signaling.egress.links import Links
+from signaling.egress.styles import Styles
 from signaling.metrics import Metrics
 from signaling.sessions.actor import SessionActor
 from signaling.sessions.context import ReportEvent, Schedule
@@ -42,6 +43,7 @@ class ArchiveParts:
     schedule: Schedule
     settings: ArchiveSettings
     links: Links
+    styles: Styles
     sleep: Sleep = asyncio.sleep
 
     def job(self, record: ArchiveRecord) -> ArchiveJob:

@@ -4,6 +4,7 @@ It watches the session, and stores and reports nothing by itself.
 """
 
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -29,6 +30,7 @@ from signaling.domain.archiving import (
 )
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.session_state import SessionState
+from signaling.egress.styles import Frame, StyledLayout, Styles
 from signaling.egress.tapped_streams import TappedStreams
 from signaling.sessions.client_slot import Timer
 from signaling.sessions.context import Schedule
@@ -69,6 +71,7 @@ class RecordingTools:
     clock: Clock
     schedule: Schedule
     settings: ArchiveSettings
+    styles: Styles
 
 
 class Recording:
@@ -91,6 +94,7 @@ class Recording:
         self._tap: Tap | None = None
         self._job: Job | None = None
         self._streams: TappedStreams | None = None
+        self._styled = _styled_layout(record, tools.styles, self._arrange)
         self._had_stream = False
         self._began_s = tools.clock.monotonic_s()
         self._idle_since_s: float | None = None
@@ -126,6 +130,10 @@ class Recording:
         if self.record.composition is not None and self._job is not None:
             composition = replace(self.record.composition, layout=layout)
             self.record = replace(self.record, composition=composition)
+            self._styled.set(layout)
+
+    def _arrange(self, layout: Layout) -> None:
+        if self._job is not None:
             self._job.set_layout(layout)
 
     def holds(self, stream: StreamId) -> bool:
@@ -150,6 +158,7 @@ class Recording:
             self._host.on_over(self, delete_files=ArchiveEffect.DELETE_FILES in effects)
 
     def _finish(self) -> None:
+        self._styled.close()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -173,7 +182,9 @@ class Recording:
             return
         state = self._session.state
         if self._streams is not None:
-            self._streams.update(archived_streams(state, self.record, self.selected))
+            streams = archived_streams(state, self.record, self.selected)
+            self._streams.update(streams)
+            self._styled.update(streams)
         self._note_presence(is_empty=not has_announced_connections(state))
 
     def on_end(self) -> None:
@@ -258,6 +269,16 @@ class Recording:
 
     def _unix_ms(self) -> int:
         return int(self._tools.clock.unix_s() * 1000)
+
+
+def _styled_layout(
+    record: ArchiveRecord, styles: Styles, apply: Callable[[Layout], None]
+) -> StyledLayout:
+    """An archive that is not composed has the layout of one that nobody changes."""
+    wanted = record.composition
+    width, height = (0, 0) if wanted is None else (wanted.width, wanted.height)
+    layout = Layout() if wanted is None else wanted.layout
+    return StyledLayout(styles, Frame(record.project_id, "archive", width, height), layout, apply)
 
 
 def _earlier(known_s: float | None, now_s: float) -> float:

@@ -48,6 +48,7 @@ from signaling.domain.errors import (
 from signaling.domain.projects import Project
 from signaling.domain.session_options import SessionRecord
 from signaling.egress.ordered_writes import OrderedWrites
+from signaling.egress.styles import Frame
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +79,7 @@ class Archives:
     def __init__(self, parts: ArchiveParts) -> None:
         self._parts = parts
         self._store = parts.store.archives
-        self._tools = RecordingTools(parts.clock, parts.schedule, parts.settings)
+        self._tools = RecordingTools(parts.clock, parts.schedule, parts.settings, parts.styles)
         self._recordings: dict[str, Recording] = {}
         self._projects: dict[str, Project] = {}
         """Of the recordings: their links are made while nothing may be awaited."""
@@ -106,11 +107,13 @@ class Archives:
     ) -> ArchiveRecord:
         """The archive, which records when this returns.
 
-        Errors: `feature_unavailable`, `nobody_connected`, `archive_running`, `no_capacity`,
-        `archive_quota`.
+        Errors: `feature_unavailable`, `nobody_connected`, `invalid_stylesheet`, `archive_running`,
+        `no_capacity`, `archive_quota`.
         """
         self.check_available()
         self._occupied(session)
+        if wanted.composition is not None:
+            await self._check_layout(project, wanted.composition, wanted.composition.layout)
         record = self._new_record(project, session, wanted)
         self._starting.add(record.id)
         try:
@@ -198,6 +201,8 @@ class Archives:
     async def show(self, project: Project, archive_id: str) -> ArchiveRecord:
         """Errors: `archive_not_found`."""
         recording = self._recordings.get(archive_id)
+        if recording is not None and recording.record.status is ArchiveStatus.AVAILABLE:
+            await self._writes.written(archive_id)  # its link is good from now on
         record = await self._store.archive(archive_id) if recording is None else recording.record
         if record is None or record.project_id != project.api_key:
             raise NotFound(ErrorCode.ARCHIVE_NOT_FOUND)
@@ -247,9 +252,7 @@ class Archives:
         record = await self.show(project, archive_id)
         if record.stream_mode is StreamMode.AUTO:
             raise error(ErrorCode.STREAM_MODE_AUTO)
-        recording = self._recordings.get(archive_id)
-        if recording is None or not recording.record.is_recording:
-            raise Conflict(ErrorCode.ARCHIVE_NOT_RECORDING)
+        recording = self._recording(archive_id)
         actor = self._parts.sessions.find(record.session_id)
         if selection is None and StreamId(stream) not in recording.selected:
             raise NotFound(ErrorCode.STREAM_NOT_FOUND)
@@ -263,18 +266,31 @@ class Archives:
         """Arranges the streams of a composed archive in another way.
 
         Errors: `archive_not_found`, `invalid_parameter` for one that is not composed,
-        `archive_not_recording`.
+        `archive_not_recording`, `invalid_stylesheet`.
         """
         record = await self.show(project, archive_id)
         if record.composition is None:
             raise BadRequest(ErrorCode.INVALID_PARAMETER, INDIVIDUAL)
-        recording = self._recordings.get(archive_id)
-        if recording is None or not recording.record.is_recording:
-            raise Conflict(ErrorCode.ARCHIVE_NOT_RECORDING)
+        self._recording(archive_id)
+        await self._check_layout(project, record.composition, layout)
+        recording = self._recording(archive_id)
         recording.set_layout(layout)
         changed = recording.record
         self._writes.later(changed.id, lambda: self._store.change_archive(changed))
         return recording.record
+
+    def _recording(self, archive_id: str) -> Recording:
+        """Errors: `archive_not_recording`."""
+        recording = self._recordings.get(archive_id)
+        if recording is None or not recording.record.is_recording:
+            raise Conflict(ErrorCode.ARCHIVE_NOT_RECORDING)
+        return recording
+
+    async def _check_layout(
+        self, project: Project, composition: Composition, layout: Layout
+    ) -> None:
+        frame = Frame(project.api_key, "archive", composition.width, composition.height)
+        await self._parts.styles.check(frame, layout)
 
     def selected(self, archive_id: str) -> dict[StreamId, Selection]:
         """The streams of an archive in manual mode, while it records."""

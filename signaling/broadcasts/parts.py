@@ -14,6 +14,7 @@ from signaling.broadcasts.run import BroadcastSession
 from signaling.clock import Clock
 from signaling.domain.broadcasting import BroadcastRecord
 from signaling.egress.links import Links
+from signaling.egress.styles import Styles
 from signaling.metrics import Metrics
 from signaling.sessions.context import ReportEvent, Schedule
 from signaling.storage.base import Store
@@ -60,6 +61,7 @@ class BroadcastParts:
     links: Links
     targets: TargetPolicy
     random_bytes: Callable[[int], bytes]
+    styles: Styles
     hls: HlsServer | None = None
     sleep: Sleep = asyncio.sleep
     resolve: Resolve = resolved

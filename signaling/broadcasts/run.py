@@ -9,7 +9,8 @@ from typing import Protocol
 import structlog
 
 from config.broadcast_settings import BroadcastSettings
-from sfu.egress.broadcast_jobs import BroadcastEgress, BroadcastJob, RunningJob
+from sfu.egress.broadcast_jobs import BroadcastEgress, BroadcastJob, RunningJob, layout_of
+from sfu.egress.composition import Layout
 from sfu.ids import StreamId, short
 from sfu.media_plane import Tap, TapListener
 from signaling.clock import Clock
@@ -24,6 +25,7 @@ from signaling.domain.broadcasting import (
 )
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.session_state import SessionState
+from signaling.egress.styles import Frame, StyledLayout, Styles
 from signaling.egress.tapped_streams import TappedStreams
 from signaling.sessions.client_slot import Timer
 from signaling.sessions.context import Schedule
@@ -57,6 +59,7 @@ class RunTools:
     clock: Clock
     schedule: Schedule
     settings: BroadcastSettings
+    styles: Styles
 
 
 class BroadcastRun:
@@ -79,6 +82,8 @@ class BroadcastRun:
         self._tap: Tap | None = None
         self._job: RunningJob | None = None
         self._streams: TappedStreams | None = None
+        layout = layout_of(record.layout)
+        self._styled = StyledLayout(tools.styles, frame_of(record), layout, self._arrange)
         self._began_s = tools.clock.monotonic_s()
         self._empty_since_s: float | None = None
         self._timer: Timer | None = None
@@ -111,6 +116,9 @@ class BroadcastRun:
 
     def set_layout(self, layout: dict[str, object]) -> None:
         self.record = replace(self.record, layout=layout)
+        self._styled.set(layout_of(layout))
+
+    def _arrange(self, layout: Layout) -> None:
         if self._job is not None:
             self._job.set_layout(layout)
 
@@ -128,6 +136,7 @@ class BroadcastRun:
         self._host.on_changed(self)
 
     def _finish(self) -> None:
+        self._styled.close()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -144,7 +153,9 @@ class BroadcastRun:
         if not self.record.is_running or self._streams is None:
             return
         state = self._session.state
-        self._streams.update(archived_streams(state, self.record, self.selected))
+        streams = archived_streams(state, self.record, self.selected)
+        self._streams.update(streams)
+        self._styled.update(streams)
         is_empty = not has_announced_connections(state)
         if is_empty is (self._empty_since_s is None):
             self._empty_since_s = self._tools.clock.monotonic_s() if is_empty else None
@@ -204,3 +215,8 @@ class BroadcastRun:
 
     def _unix_ms(self) -> int:
         return int(self._tools.clock.unix_s() * 1000)
+
+
+def frame_of(record: BroadcastRecord) -> Frame:
+    width, _, height = record.resolution.partition("x")
+    return Frame(record.project_id, "broadcast", int(width), int(height))

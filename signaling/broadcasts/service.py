@@ -14,12 +14,13 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from sfu.egress.broadcast_jobs import layout_of
 from sfu.egress.jobs import EgressError
 from sfu.ids import StreamId
 from sfu.media_plane import MediaError
 from sfu.target_policy import TargetRefused
 from signaling.broadcasts.parts import BroadcastParts
-from signaling.broadcasts.run import BroadcastRun, BroadcastSession, RunTools
+from signaling.broadcasts.run import BroadcastRun, BroadcastSession, RunTools, frame_of
 from signaling.domain.announcing import has_announced_connections
 from signaling.domain.archived_streams import Selection
 from signaling.domain.archiving import StreamMode
@@ -100,7 +101,7 @@ class Broadcasts:
     def __init__(self, parts: BroadcastParts) -> None:
         self._parts = parts
         self._store = parts.store.broadcasts
-        self._tools = RunTools(parts.clock, parts.schedule, parts.settings)
+        self._tools = RunTools(parts.clock, parts.schedule, parts.settings, parts.styles)
         self._runs: dict[str, BroadcastRun] = {}
         self._starting: set[str] = set()
         self._writes = OrderedWrites(parts.sleep)
@@ -120,7 +121,7 @@ class Broadcasts:
         """The broadcast, which runs when this returns.
 
         Errors: `feature_unavailable`, `invalid_parameter`, `address_refused`, `nobody_connected`,
-        `broadcast_running`, `no_capacity`.
+        `invalid_stylesheet`, `broadcast_running`, `no_capacity`.
         """
         self.check_available()
         if wanted.hls is not None and self._parts.hls is None:
@@ -130,6 +131,7 @@ class Broadcasts:
             await self._check_address(one.server_url)
         self._occupied(session)
         record = self._new_record(project, session, wanted, rtmp)
+        await self._parts.styles.check(frame_of(record), layout_of(record.layout))
         self._starting.add(record.id)
         try:
             await self._parts.folders.make(record)
@@ -282,11 +284,10 @@ class Broadcasts:
     async def set_layout(
         self, project: Project, broadcast_id: str, layout: dict[str, object]
     ) -> BroadcastRecord:
-        """Errors: `broadcast_not_found`, `broadcast_not_running`."""
-        run = await self._run_of(project, broadcast_id)
-        if not run.record.is_running:
-            raise Conflict(ErrorCode.BROADCAST_NOT_RUNNING)
-        run.set_layout(layout)
+        """Errors: `broadcast_not_found`, `broadcast_not_running`, `invalid_stylesheet`."""
+        run = self._running(await self._run_of(project, broadcast_id))
+        await self._parts.styles.check(frame_of(run.record), layout_of(layout))
+        self._running(run).set_layout(layout)
         self._store_later(run.record)
         return run.record
 
@@ -301,9 +302,7 @@ class Broadcasts:
         record = await self.show(project, broadcast_id)
         if record.stream_mode is StreamMode.AUTO:
             raise error(ErrorCode.STREAM_MODE_AUTO, ALL_STREAMS)
-        run = await self._run_of(project, broadcast_id)
-        if not run.record.is_running:
-            raise Conflict(ErrorCode.BROADCAST_NOT_RUNNING)
+        run = self._running(await self._run_of(project, broadcast_id))
         if selection is None and StreamId(stream) not in run.selected:
             raise NotFound(ErrorCode.STREAM_NOT_FOUND)
         if selection is not None:
@@ -318,6 +317,13 @@ class Broadcasts:
         await self.show(project, broadcast_id)
         run = self._runs.get(broadcast_id)
         if run is None:
+            raise Conflict(ErrorCode.BROADCAST_NOT_RUNNING)
+        return run
+
+    @staticmethod
+    def _running(run: BroadcastRun) -> BroadcastRun:
+        """Errors: `broadcast_not_running`."""
+        if not run.record.is_running:
             raise Conflict(ErrorCode.BROADCAST_NOT_RUNNING)
         return run
 

@@ -24,6 +24,7 @@ from signaling.cli.findings import Finding
 from signaling.cli.health import EVERYWHERE
 from signaling.connectors import running as connectors
 from signaling.domain.errors import DomainError
+from signaling.egress import styles
 from signaling.egress.packages import missing_packages
 from signaling.storage.choosing import open_store
 from signaling.storage.folder import FolderUnusable, can_be_made
@@ -51,6 +52,7 @@ def examine(settings: Settings, url: str | None) -> list[Finding]:
         *turn_findings(settings.ice),
         _rooms(settings),
         _archives(settings),
+        _custom_layouts(settings),
         _audio_connector(settings),
         _sip(settings),
         renders_finding(settings),
@@ -212,6 +214,22 @@ def _archives(settings: Settings) -> Finding:
     if not settings.archive.public_url and settings.http.host in EVERYWHERE:
         text += "; links to them name localhost unless [archive] public_url is set"
     return Finding("archives", "ok", text)
+
+
+def _custom_layouts(settings: Settings) -> Finding:
+    """Whether the stylesheets of archives and broadcasts can be read here."""
+    check = "custom layouts"
+    if not (settings.archive.enabled or settings.broadcast.enabled):
+        return Finding(check, "ok", "off in the settings")
+    absent = styles.missing_parts()
+    if absent:
+        return Finding(
+            check,
+            "warning",
+            f"stylesheets cannot be read without {', '.join(absent)}",
+            "pip install 'sealroute[egress]', and Debian's package libpangoft2-1.0-0.",
+        )
+    return Finding(check, "ok", "read by processes without files and network")
 
 
 def _audio_connector(settings: Settings) -> Finding:

@@ -94,6 +94,7 @@ class ErrorCode(StrEnum):
     BROADCAST_RUNNING = "broadcast_running"
     BROADCAST_NOT_RUNNING = "broadcast_not_running"
     ADDRESS_REFUSED = "address_refused"
+    INVALID_STYLESHEET = "invalid_stylesheet"
     RENDER_NOT_FOUND = "render_not_found"
     CALL_NOT_FOUND = "call_not_found"
     CAPTIONS_NOT_FOUND = "captions_not_found"

@@ -453,6 +453,13 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         "egress.allowed_networks.",
         rest_code=15952,
     ),
+    _E.INVALID_STYLESHEET: _row(
+        BadRequest,
+        400,
+        _PARAMETER,
+        "The stylesheet cannot be used.",
+        rest_code=15955,
+    ),
     _E.RENDER_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Render not found."),
     _E.CALL_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Audio connection not found."),
     _E.CAPTIONS_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Captions not found."),

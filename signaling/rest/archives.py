@@ -21,7 +21,6 @@ from signaling.rest import replies, requests
 from signaling.rest.call import Call
 
 TRANSCRIBED = "This server does not support transcriptions of archives."
-STYLED = "This server does not support layouts of the type 'custom'."
 
 
 async def start(call: Call) -> Answer:
@@ -46,7 +45,6 @@ async def start(call: Call) -> Answer:
 
 
 def _composition(body: requests.StartArchive) -> Composition:
-    """Errors: `feature_unavailable` for a stylesheet."""
     return composition_of(
         body.resolution,
         layout_of(body.layout),
@@ -58,12 +56,9 @@ def _composition(body: requests.StartArchive) -> Composition:
 
 
 def layout_of(wanted: requests.Layout | None) -> Layout:
-    """Errors: `feature_unavailable` for a stylesheet."""
     if wanted is None:
         return Layout()
-    if wanted.type == "custom":
-        raise Unavailable(ErrorCode.FEATURE_UNAVAILABLE, STYLED)
-    return Layout(wanted.type, wanted.screenshare_type)
+    return Layout(wanted.type, wanted.screenshare_type, wanted.stylesheet)
 
 
 async def show(call: Call) -> Answer:

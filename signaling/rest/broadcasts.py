@@ -13,12 +13,9 @@ from signaling.domain.broadcasting import (
     settings_of,
     urls_of,
 )
-from signaling.domain.errors import ErrorCode, Unavailable
 from signaling.http.answers import Answer, empty_answer, json_answer
 from signaling.rest import replies, requests
 from signaling.rest.call import Call
-
-STYLED = "This server does not support layouts of the type custom."
 
 
 async def start(call: Call) -> Answer:
@@ -88,14 +85,10 @@ async def set_layout(call: Call) -> Answer:
 
 
 def _layout(layout: requests.Layout | None) -> dict[str, object]:
-    """Errors: `feature_unavailable` for a stylesheet."""
     if layout is None:
         return {"type": "bestFit"}
-    if layout.type == "custom":
-        raise Unavailable(ErrorCode.FEATURE_UNAVAILABLE, STYLED)
-    if layout.screenshare_type is None:
-        return {"type": layout.type}
-    return {"type": layout.type, "screenshareType": layout.screenshare_type}
+    found = {"screenshareType": layout.screenshare_type, "stylesheet": layout.stylesheet}
+    return {"type": layout.type} | {name: text for name, text in found.items() if text is not None}
 
 
 def _answer(call: Call, record: BroadcastRecord) -> Answer:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from sfu.egress.composition import MAX_STYLESHEET_CHARS
 from signaling.domain.broadcasting import MAX_KEY_CHARS, MAX_RTMP, MAX_URL_CHARS
 from signaling.domain.errors import BadRequest, ErrorCode
 from signaling.rest.bodies import Fields
@@ -96,7 +97,16 @@ class Layout(Body):
     """How streams are arranged in the composed video."""
 
     type: Literal["bestFit", "custom", "horizontalPresentation", "pip", "verticalPresentation"]
-    stylesheet: str | None = None
+    stylesheet: (
+        Annotated[
+            str,
+            Meta(
+                max_length=MAX_STYLESHEET_CHARS,
+                examples=["stream.instructor { position: absolute; width: 100%; height: 50% }"],
+            ),
+        ]
+        | None
+    ) = None
     screenshare_type: (
         Literal["bestFit", "horizontalPresentation", "pip", "verticalPresentation"] | None
     ) = None

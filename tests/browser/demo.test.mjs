@@ -1,54 +1,15 @@
 // The page at `/` as two people use it: one opens a room, the other comes by its link.
 import { after, before, afterEach, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { browsers } from './support/browsers.mjs';
-import { Server } from './support/server.mjs';
+import { CALL_MS, join, joinWatched, say, seesOther, Visits } from './support/visits.mjs';
 
-const require = createRequire(new URL('../../sdk/web/package.json', import.meta.url));
-const { encode } = require('@msgpack/msgpack');
-const CALL_MS = 20_000;
-let server;
-const opened = new Map();
-const contexts = [];
+let visits;
 
-before(async () => (server = await Server.start()));
-afterEach(() => Promise.allSettled(contexts.splice(0).map((context) => context.close())));
-after(async () => {
-  await Promise.allSettled([...opened.values()].map(async (one) => (await one).close()));
-  await server?.stop();
-});
+before(async () => (visits = await Visits.open()));
+afterEach(() => visits.empty());
+after(() => visits?.close());
 
-async function visit(kind, url = `${server.url.replace('127.0.0.1', 'localhost')}/`) {
-  if (!opened.has(kind)) opened.set(kind, browsers[kind].launch());
-  const context = await (await opened.get(kind)).createBrowserContext();
-  contexts.push(context);
-  const page = await context.newPage();
-  page.requests = [];
-  // Drivers report the fragment of a page's own address; browsers do not send it.
-  page.on('request', (request) => page.requests.push(request.url().split('#')[0]));
-  await page.goto(url);
-  return page;
-}
-
-async function join(page, name) {
-  await page.type('#name', name);
-  await page.click('#join');
-  await page.waitForFunction(
-    () => document.querySelector('#call-state').textContent === 'End-to-end encrypted',
-    { timeout: CALL_MS, polling: 50 },
-  );
-}
-
-const seesOther = (page) =>
-  page.waitForFunction(
-    () =>
-      [...document.querySelectorAll('.tile[data-own="false"] video')].some(
-        (video) => video.videoWidth > 0 && video.currentTime > 0.3,
-      ),
-    { timeout: CALL_MS, polling: 50 },
-  );
+const visit = (kind, url) => visits.visit(kind, url);
 
 const encryptionOf = (page, state) =>
   page.waitForFunction(
@@ -71,7 +32,7 @@ test('two people in Chromium and Firefox see each other, encrypted, by a link', 
   const { ada, grace } = await call();
   await Promise.all([encryptionOf(ada, 'encrypted'), encryptionOf(grace, 'encrypted')]);
   const names = await grace.$$eval('.tile-name', (found) => found.map((one) => one.textContent));
-  assert.deepEqual(names.sort(), ['Ada', 'Grace (you)']);
+  assert.deepEqual(names.sort(), ['Ada', 'Grace']);
   const secret = decodeURIComponent(new URL(await ada.evaluate(() => location.href)).hash.slice(1));
   const fields = () => [...document.querySelectorAll('input')].map(({ value }) => value);
   for (const page of [ada, grace]) assert.ok(!(await page.evaluate(fields)).includes(secret));
@@ -79,7 +40,7 @@ test('two people in Chromium and Firefox see each other, encrypted, by a link', 
   for (const request of [...ada.requests, ...grace.requests]) {
     assert.ok(!request.includes(secret), 'the secret left the browser');
   }
-  assert.ok(!server.output.includes(secret));
+  assert.ok(!visits.server.output.includes(secret));
 });
 
 test('both read the same verification code', async () => {
@@ -125,29 +86,10 @@ test('who mutes is seen muted, who leaves is gone, and the keyboard does both', 
   });
 });
 
-/** Keeps the page's WebSocket, to say what a lying server would. */
-const keepSocket = (page) =>
-  page.evaluateOnNewDocument(() => {
-    globalThis.WebSocket = class extends WebSocket {
-      constructor(...given) {
-        super(...given);
-        globalThis.lyingSocket = this;
-      }
-    };
-  });
-
-async function say(page, message) {
-  const bytes = Buffer.from(encode(message)).toString('base64');
-  await page.evaluate((text) => {
-    const data = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
-    globalThis.lyingSocket.onmessage({ data });
-  }, bytes);
-}
-
 test('a stream whose name is one of the page, or of a person, is a tile beside theirs', async () => {
-  const page = await joinWatched('Ada');
+  const page = await joinWatched(visits, 'Ada');
   const names = ['own', 'screen', 'own:camera', 'own:screen', 'mallory', 'constructor'];
-  const connection = { connectionId: 'mallory', creationTime: 1, data: '{"name":"Mallory"}' };
+  const connection = { connectionId: 'mallory', creationTime: 1, data: '' };
   await say(page, { t: 'connectionCreated', connection });
   for (const streamId of names) {
     const stream = { streamId, connectionId: 'mallory', creationTime: 1, name: streamId };
@@ -161,28 +103,19 @@ test('a stream whose name is one of the page, or of a person, is a tile beside t
         !tile.querySelector('.tile-muted').hidden,
       ]),
     );
-  assert.deepEqual(await muted(), [['Ada (you)', true], ...names.map((name) => [name, false])]);
+  assert.deepEqual(await muted(), [['Ada', true], ...names.map((name) => [name, false])]);
   await say(page, { t: 'connectionCreated', connection: { ...connection, connectionId: 'own' } });
   for (const streamId of names) {
     await say(page, { t: 'streamDestroyed', streamId, reason: 'clientDisconnected' });
   }
   await say(page, { t: 'connectionDestroyed', connectionId: 'own', reason: 'clientDisconnected' });
   assert.deepEqual(await muted(), [
-    ['Ada (you)', true],
-    ['Mallory', false],
+    ['Ada', true],
+    ['Guest', false],
   ]);
   await page.keyboard.press('m');
-  assert.deepEqual((await muted())[0], ['Ada (you)', false]);
+  assert.deepEqual((await muted())[0], ['Ada', false]);
 });
-
-/** Joins with a page whose WebSocket can be made to lie. */
-async function joinWatched(name) {
-  const page = await visit('chromium', 'about:blank');
-  await keepSocket(page);
-  await page.goto(server.url.replace('127.0.0.1', 'localhost'));
-  await join(page, name);
-  return page;
-}
 
 for (const [code, sentence] of [
   [1009, /did not understand this page/],
@@ -191,7 +124,7 @@ for (const [code, sentence] of [
   [4430, /sent more than the server allows/],
 ]) {
   test(`who is closed with ${code} reads why, and does not come back by itself`, async () => {
-    const page = await joinWatched('Ada');
+    const page = await joinWatched(visits, 'Ada');
     await page.evaluate((given) => globalThis.lyingSocket.onclose({ code: given }), code);
     await page.waitForSelector('#alert:not([hidden])');
     assert.match(await page.$eval('#alert', (box) => box.textContent), sentence);
@@ -200,7 +133,7 @@ for (const [code, sentence] of [
 }
 
 test('who did not leave comes back, whatever the server says of it', async () => {
-  const page = await joinWatched('Ada');
+  const page = await joinWatched(visits, 'Ada');
   await page.evaluate(() => (globalThis.firstSocket = globalThis.lyingSocket));
   await say(page, { t: 'disconnected', reason: 'clientDisconnected' });
   await page.waitForFunction(
@@ -211,100 +144,14 @@ test('who did not leave comes back, whatever the server says of it', async () =>
   );
 });
 
-test('every error of the protocol is said in a sentence of the page', async () => {
-  const protocol = await readFile(
-    new URL('../../docs/protocol/errors.md', import.meta.url),
-    'utf8',
-  );
-  const names = [...protocol.matchAll(/^\| `\w+` \| `(OT_\w+)` \| \d+ \| \d+ \|/gm)];
-  assert.ok(names.length > 30);
-  const page = await visit('chromium');
-  const unsaid = await page.evaluate(
-    async (given) => {
-      const { sentenceFor } = await import('/sentences.js');
-      const said = (name) => sentenceFor(Object.assign(new Error('of the server'), { name }));
-      return given.filter((name) => said(name) === 'of the server');
-    },
-    [...new Set(names.map(([, name]) => name))],
-  );
-  assert.deepEqual(unsaid, []);
-});
-
-test('a room that was not asked for is not entered', async () => {
-  const page = await visit('chromium');
-  const outcomes = await page.evaluate(async () => {
-    const { enterRoom } = await import('/rooms.js');
-    const part = (value) => btoa(JSON.stringify(value)).replaceAll('=', '');
-    const token = (session_id) => `${part({ alg: 'HS256' })}.${part({ session_id })}.x`;
-    const good = { apiKey: 'k', sessionId: 'mine', token: token('mine') };
-    const cases = [
-      ['mine', good],
-      [null, good],
-      ['mine', { ...good, sessionId: 'other', token: token('other') }],
-      ['mine', { ...good, token: token('other') }],
-      [null, { ...good, token: token('other') }],
-      [null, { ...good, token: 'none' }],
-      ['mine', { ...good, sessionId: ['mine'] }],
-      ['mine', null],
-    ];
-    const found = [];
-    for (const [room, body] of cases) {
-      globalThis.fetch = async () => new Response(JSON.stringify(body));
-      found.push(
-        await enterRoom(room, 'Ada').then(
-          ({ sessionId }) => sessionId,
-          ({ name }) => name,
-        ),
-      );
-    }
-    return found;
-  });
-  const another = Array(4).fill('ROOM_ANOTHER');
-  assert.deepEqual(outcomes, ['mine', 'mine', ...another, 'ROOM_REFUSED', 'ROOM_REFUSED']);
-});
-
-test('an error of the name of what every object has is said in a sentence', async () => {
-  const page = await visit('chromium');
-  const sentence = await page.evaluate(async () => {
-    const { sentenceFor } = await import('/sentences.js');
-    return sentenceFor(Object.assign(new Error('No.'), { name: 'constructor' }));
-  });
-  assert.equal(sentence, 'No.');
-});
-
 test('a secret that is too short and a room that is not there are said in a sentence', async () => {
   const page = await visit('chromium');
   await page.$eval('#secret', (field) => (field.value = 'short'));
   await page.click('#join');
   await page.waitForSelector('#alert:not([hidden])');
   assert.match(await page.$eval('#alert', (box) => box.textContent), /8 to 256 characters/);
-  const lost = await visit('chromium', `${server.url}/?room=2_nothing#a-long-enough-secret`);
+  const lost = await visit('chromium', `${visits.server.url}/?room=2_nothing#a-long-enough-secret`);
   await lost.click('#join');
   await lost.waitForSelector('#alert:not([hidden])');
   assert.match(await lost.$eval('#alert', (box) => box.textContent), /no such room/i);
-});
-
-test('tiles of 1 to 25 people fill the grid without leaving it', async () => {
-  const page = await visit('chromium');
-  const overflowing = await page.evaluate(async () => {
-    const { layOut } = await import('/tiles.js');
-    const bad = [];
-    for (const [width, height] of [
-      [1280, 700],
-      [390, 640],
-      [2560, 1300],
-    ]) {
-      for (let count = 1; count <= 25; count += 1) {
-        const { columns, tileWidth } = layOut(count, width, height);
-        const rows = Math.ceil(count / columns);
-        const tileHeight = (tileWidth * 9) / 16;
-        const fits =
-          tileWidth * columns + 10 * (columns - 1) <= width &&
-          tileHeight * rows + 10 * (rows - 1) <= height + 1;
-        if (!fits || tileWidth < 40) bad.push([count, width, height, columns, tileWidth]);
-      }
-    }
-    return bad;
-  });
-  assert.deepEqual(overflowing, []);
 });

@@ -6,11 +6,11 @@ ends on the next turn of the loop.
 
 import asyncio
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sfu.egress.broadcast_jobs import BroadcastJob, BroadcastListener
+from sfu.egress.composition import Layout
 from sfu.egress.jobs import EgressError
 
 from .tap_records import RecordKind, read_records
@@ -23,10 +23,10 @@ class FakeBroadcast:
     job: BroadcastJob
     media: socket.socket
     listener: BroadcastListener
-    layouts: list[Mapping[str, object]] = field(default_factory=list)
+    layouts: list[Layout] = field(default_factory=list)
     finished_with: str | None = None
 
-    def set_layout(self, layout: Mapping[str, object]) -> None:
+    def set_layout(self, layout: Layout) -> None:
         self.layouts.append(layout)
 
     def finish(self, reason: str) -> None:

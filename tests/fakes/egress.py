@@ -29,6 +29,7 @@ class FakeJob:
     is_slow: bool = False
     done: list[str] = field(default_factory=list)
     is_over: bool = False
+    layouts: list[Layout] = field(default_factory=list)
 
     def pause(self) -> None:
         self.done.append("pause")
@@ -62,6 +63,7 @@ class FakeJob:
         self.listener.on_failed(code, "it failed")
 
     def set_layout(self, layout: Layout) -> None:
+        self.layouts.append(layout)
         self.done.append(f"layout {layout.type} {layout.screenshare}")
 
     def finish(self, reason: str) -> None:

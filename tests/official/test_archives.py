@@ -56,8 +56,13 @@ class OpentokPython:
         """As callers do it that say nothing of the output."""
         return await asyncio.to_thread(self.sdk.start_archive, session)
 
-    async def set_layout(self, archive_id: str, kind: str) -> None:
-        await asyncio.to_thread(self.sdk.set_archive_layout, archive_id, kind)
+    async def set_layout(self, archive_id: str, kind: str, stylesheet: str | None = None) -> None:
+        change = self.sdk.set_archive_layout
+        await asyncio.to_thread(change, archive_id, kind, *filter(None, [stylesheet]))
+
+    async def set_classes(self, session: str, stream: str, name: str) -> None:
+        classes = [{"id": stream, "layoutClassList": [name]}]
+        await asyncio.to_thread(self.sdk.set_stream_class_lists, session, classes)
 
     async def stop(self, archive_id: str):
         return await asyncio.to_thread(self.sdk.stop_archive, archive_id)
@@ -150,8 +155,13 @@ class VonageNode(OpentokNode):
         """As callers do it that say nothing of the output."""
         return await self.sdk.call("startArchive", session)
 
-    async def set_layout(self, archive_id: str, kind: str) -> None:
-        await self.sdk.call("updateArchiveLayout", archive_id, {"type": kind})
+    async def set_layout(self, archive_id: str, kind: str, stylesheet: str | None = None) -> None:
+        layout = {"type": kind} | ({"stylesheet": stylesheet} if stylesheet else {})
+        await self.sdk.call("updateArchiveLayout", archive_id, layout)
+
+    async def set_classes(self, session: str, stream: str, name: str) -> None:
+        classes = [{"id": stream, "layoutClassList": [name]}]
+        await self.sdk.call("setStreamClassLists", session, classes)
 
     async def open(self, stage, monkeypatch) -> str:
         identity = (stage.application_id, stage.private_pem)
@@ -222,5 +232,37 @@ async def test_the_default_is_one_composed_file(stage, monkeypatch, kind):
         frames = [frame.time for frame in opened.decode(video=0)]
     assert kinds == {"video": "h264", "audio": "aac"}
     assert {round((later - at) * 30) for at, later in pairwise(frames)} == {1}
+    await sdk.delete(made["id"])
+    await sdk.close()
+
+
+@pytest.mark.parametrize("kind", [OpentokPython, VonageNode])
+async def test_a_stylesheet_places_a_stream_by_its_class(stage, monkeypatch, kind):
+    pytest.importorskip("weasyprint", reason="make installs it: pip install sealroute[egress]")
+    sdk = kind()
+    name = await sdk.open(stage, monkeypatch)
+    session, token = await sdk.session()
+    live = await stage.enter(name, session, token, encrypted=False)
+    made = plain(await sdk.start_composed(session))
+    with pytest.raises(Exception, match=r"(?i)stylesheet|invalid|400"):  # each SDK has its own
+        await sdk.set_layout(made["id"], "custom", "stream { width }")
+    stylesheet = (
+        "stream { display: none } stream.instructor { display: block; position: absolute;"
+        " left: 50%; width: 50%; height: 50%; object-fit: fill }"
+    )
+    await sdk.set_layout(made["id"], "custom", stylesheet)
+    await sdk.set_classes(session, live.stream_id, "instructor")
+    await asyncio.sleep(RECORDED_S)
+    await sdk.stop(made["id"])
+    async with asyncio.timeout(40):
+        while (shown := plain(await sdk.show(made["id"])))["status"] != "available":  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    content = await asyncio.to_thread(lambda: urlopen(shown["url"]).read())
+    with av.open(io.BytesIO(content)) as opened:
+        image = [frame.to_ndarray(format="gray") for frame in opened.decode(video=0)][-1]
+    outside = image.astype(int)
+    outside[:240, 320:] = 0
+    assert image[8:232, 328:632].mean() > 30
+    assert outside.max() < 40
     await sdk.delete(made["id"])
     await sdk.close()

@@ -19,8 +19,10 @@ from pathlib import Path
 import pytest
 
 from bench.ports import free_port
+from config.broadcast_settings import BroadcastSettings
 from config.secret import Secret
 from config.settings import (
+    ArchiveSettings,
     ConnectorSettings,
     HttpSettings,
     IceSettings,
@@ -36,6 +38,7 @@ from signaling.cli import doctor_machine, doctor_server, doctor_tls, doctor_turn
 from signaling.cli.doctor import address_finding, examine
 from signaling.cli.doctor_server import Local, local_findings, local_server
 from signaling.connectors import running
+from signaling.egress import styles
 from signaling.metrics import Metrics
 from signaling.server import running_server
 from tests.certificates import Authority
@@ -276,6 +279,24 @@ def test_what_an_audio_connector_lacks_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(running, "NEEDED", ("no_such_package",))
     (row,) = found(settings, "audio connector")
     assert (row.state, "no_such_package" in row.detail) == ("warning", True)
+
+
+def test_what_custom_layouts_lack_is_named(tmp_path, monkeypatch):
+    settings = settings_in(tmp_path)
+    off = replace(
+        settings,
+        archive=ArchiveSettings(enabled=False),
+        broadcast=BroadcastSettings(enabled=False),
+    )
+    assert found(off, "custom layouts")[0].detail == "off in the settings"
+    monkeypatch.setattr(styles, "NEEDED", ("json",))
+    monkeypatch.setattr(styles, "LIBRARY", "c")
+    assert found(settings, "custom layouts")[0].state == "ok"
+    monkeypatch.setattr(styles, "NEEDED", ("no_such_package",))
+    monkeypatch.setattr(styles, "LIBRARY", "no-such-library")
+    (row,) = found(settings, "custom layouts")
+    assert row.state == "warning"
+    assert "no_such_package, libpangoft2-1.0-0" in row.detail
 
 
 def test_a_full_disk_is_reported(tmp_path, monkeypatch):

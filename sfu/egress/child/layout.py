@@ -1,7 +1,8 @@
 """Where the streams of a session are in a composed image; pure.
 
 All sizes are pixels and even, because chroma has half of them. The order of the tiles is that of
-painting: a later one may lie over an earlier one, in `pip` alone.
+painting: a later one may lie over an earlier one, in `pip` and in custom layouts. The boxes of
+those come from a stylesheet, which is read elsewhere (`sfu/egress/styling`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,8 +10,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 
-MAX_VIDEOS = 16
-"""Streams in one image, as the vendor documents."""
+from sfu.egress.composition import MAX_PLACED, Fit, Placed
+
+MAX_VIDEOS = MAX_PLACED
 MAX_ASIDE = 5
 """Streams beside the one in focus."""
 FOCUS, FULL = "focus", "full"
@@ -30,10 +32,12 @@ class LayoutType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LayoutRule:
-    """`screenshare`: the type while somebody shares a screen, which then has the focus."""
+    """`screenshare`: the type while somebody shares a screen, which then has the focus. `placed`:
+    where the streams are in place of a type, in the order of painting."""
 
     type: LayoutType = LayoutType.BEST_FIT
     screenshare: LayoutType | None = None
+    placed: tuple[Placed, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,11 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
+    """`fit`: how video of another shape fills the box."""
+
     stream: str
     box: Box
+    fit: Fit = "contain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,9 @@ class _Kind:
 def tiles(rule: LayoutRule, streams: Sequence[Placeable], width: int, height: int) -> list[Tile]:
     """The tiles of an image of that size, in the order of painting. Streams for which there is no
     place are left out."""
+    if rule.placed is not None:
+        present = {one.stream for one in streams}
+        return [_tile(one) for one in rule.placed if one.stream in present]
     screen = _shared_screen(rule, streams)
     kind = _KINDS[rule.type if screen is None or rule.screenshare is None else rule.screenshare]
     if screen is not None and kind.named is not None:
@@ -86,6 +96,10 @@ def tiles(rule: LayoutRule, streams: Sequence[Placeable], width: int, height: in
     shown = ordered[: kind.most]
     boxes = kind.boxes(len(shown), width, height)
     return [Tile(one.stream, box) for one, box in zip(shown, boxes, strict=True)]
+
+
+def _tile(placed: Placed) -> Tile:
+    return Tile(placed.stream, Box(placed.x, placed.y, placed.width, placed.height), placed.fit)
 
 
 def _shared_screen(rule: LayoutRule, streams: Sequence[Placeable]) -> str | None:

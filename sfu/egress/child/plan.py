@@ -11,7 +11,8 @@ from enum import StrEnum
 from functools import cached_property
 
 from sfu.egress.child.frames import Frame
-from sfu.egress.child.layout import Box, LayoutRule, Placeable, tiles
+from sfu.egress.child.layout import Box, LayoutRule, Placeable, Tile, tiles
+from sfu.egress.composition import Fit
 
 FPS = 30
 SAMPLE_RATE = 48_000
@@ -51,6 +52,7 @@ class Shown:
     stream: str
     box: Box
     content: Content
+    fit: Fit = "contain"
 
 
 @dataclass(slots=True)
@@ -120,25 +122,26 @@ class Stage:
 
     def is_visible(self, stream: str) -> bool:
         """Whether it has a tile. What has none need not be decoded."""
-        return stream in self._boxes
+        return stream in self._tiles
 
     def box_of(self, stream: str) -> Box | None:
-        return self._boxes.get(stream)
+        tile = self._tiles.get(stream)
+        return None if tile is None else tile.box
 
     def at(self, at_us: int) -> tuple[Shown, ...]:
         """In the order of painting."""
         return tuple(
-            Shown(stream, box, self._videos[stream].content(at_us))
-            for stream, box in self._boxes.items()
+            Shown(name, tile.box, self._videos[name].content(at_us), tile.fit)
+            for name, tile in self._tiles.items()
         )
 
     @cached_property
-    def _boxes(self) -> dict[str, Box]:
+    def _tiles(self) -> dict[str, Tile]:
         placed = [video.placed for video in self._videos.values()]
-        return {tile.stream: tile.box for tile in tiles(self._rule, placed, *self._size)}
+        return {tile.stream: tile for tile in tiles(self._rule, placed, *self._size)}
 
     def _rearrange(self) -> None:
-        self.__dict__.pop("_boxes", None)
+        self.__dict__.pop("_tiles", None)
 
 
 class FrameQueue:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sfu.egress.child.layout import Box
 from sfu.egress.child.plan import Content, Shown
+from sfu.egress.composition import Fit
 
 Plane = NDArray[np.uint8]
 Planes = tuple[Plane, Plane, Plane]
@@ -26,6 +27,9 @@ _GREY, _LIGHT, _SIGN = 52, 110, 170
 """Luma of a tile without video, of its figure, and of the sign that nothing comes."""
 _LIMITED = 1
 """FFmpeg's AVCOL_RANGE_MPEG: the range of luma that players expect of video."""
+_MOST_SIDE = 8_192
+"""Pixels. To cover a box, video of an extreme shape would be scaled to any size; beyond this it is
+fitted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class Image:
 @dataclass(slots=True)
 class _Painted:
     box: Box
+    fit: Fit
     what: object
 
 
@@ -56,7 +61,8 @@ class Canvas:
     def paint(self, shown: Sequence[Shown], images: dict[str, Image]) -> None:
         """Brings the canvas to this state. `images` has one for each stream with
         `Content.FRAME`."""
-        if {one.stream: one.box for one in shown} != self._boxes:
+        places = [(name, one.box, one.fit) for name, one in self._painted.items()]
+        if [(one.stream, one.box, one.fit) for one in shown] != places:
             self._clear()
         repainted: list[Box] = []
         for one in shown:
@@ -67,7 +73,7 @@ class Canvas:
             if is_same and not any(_overlap(one.box, box) for box in repainted):
                 continue
             self._paint_tile(one, image)
-            self._painted[one.stream] = _Painted(one.box, what)
+            self._painted[one.stream] = _Painted(one.box, one.fit, what)
             repainted.append(one.box)
 
     def copy(self) -> av.VideoFrame:
@@ -84,28 +90,27 @@ class Canvas:
         if painted := self._painted.get(stream):
             painted.what = None
 
-    @property
-    def _boxes(self) -> dict[str, Box]:
-        return {stream: one.box for stream, one in self._painted.items()}
-
     def _clear(self) -> None:
         for plane, value in zip(self._planes, _BLACK, strict=True):
             plane[:] = value
         self._painted.clear()
 
     def _paint_tile(self, one: Shown, image: Image | None) -> None:
-        box = one.box
+        box, visible = one.box, _common(one.box, Box(0, 0, *self._size))
+        if visible.width <= 0 or visible.height <= 0:
+            return
         if image is None:
-            size = (box.width, box.height)
-            self._put(box, _figure(*size, with_sign=one.content is Content.NO_VIDEO))
+            with_sign = one.content is Content.NO_VIDEO
+            figure = _figure(visible.width, visible.height, with_sign=with_sign)
+            self._put(visible, figure, visible)
             return
         is_turned = image.degrees % 180 == 90
         source = (image.frame.width, image.frame.height)
-        inner = fitted(*(source[::-1] if is_turned else source), box)
+        inner = placed(*(source[::-1] if is_turned else source), box, one.fit)
         if inner != box:
-            self._put(box, _blank(box.width, box.height, _BLACK))
+            self._put(visible, _blank(visible.width, visible.height, _BLACK), visible)
         scaled = self._scaled(one.stream, image, inner, is_turned=is_turned)
-        self._put(inner, scaled)
+        self._put(inner, scaled, visible)
 
     def _scaled(self, stream: str, image: Image, inner: Box, *, is_turned: bool) -> Planes:
         scaler = self._scalers.setdefault(stream, VideoReformatter())
@@ -124,11 +129,33 @@ class Canvas:
         y, u, v = (np.rot90(plane, turns) for plane in planes)
         return y, u, v
 
-    def _put(self, box: Box, content: Planes) -> None:
-        for at, (plane, part) in enumerate(zip(self._planes, content, strict=True)):
+    def _put(self, box: Box, content: Planes, within: Box) -> None:
+        """What of the content is in the other box, which is on the canvas."""
+        part = _common(box, within)
+        for at, (plane, source) in enumerate(zip(self._planes, content, strict=True)):
             half = 1 if at == 0 else 2
-            top, left = box.y // half, box.x // half
-            plane[top : top + box.height // half, left : left + box.width // half] = part
+            top, left, height, width = (
+                size // half for size in (part.y, part.x, part.height, part.width)
+            )
+            down, right = top - box.y // half, left - box.x // half
+            plane[top : top + height, left : left + width] = source[
+                down : down + height, right : right + width
+            ]
+
+
+def placed(width: int, height: int, box: Box, fit: Fit) -> Box:
+    """Where an image of that shape is for a box: in it, over it, or as the box is. What is outside
+    of the box is not seen."""
+    if fit == "fill":
+        return box
+    if fit == "cover":
+        scale = max(Fraction(box.width, width), Fraction(box.height, height))
+        outer_width, outer_height = (round(side * scale / 2) * 2 for side in (width, height))
+        if max(outer_width, outer_height) <= _MOST_SIDE:
+            left = box.x + (box.width - outer_width) // 4 * 2
+            top = box.y + (box.height - outer_height) // 4 * 2
+            return Box(left, top, outer_width, outer_height)
+    return fitted(width, height, box)
 
 
 def fitted(width: int, height: int, box: Box) -> Box:
@@ -139,6 +166,14 @@ def fitted(width: int, height: int, box: Box) -> Box:
     left = box.x + (box.width - inner_width) // 4 * 2
     top = box.y + (box.height - inner_height) // 4 * 2
     return Box(left, top, inner_width, inner_height)
+
+
+def _common(one: Box, other: Box) -> Box:
+    """Without a size where they have nothing in common."""
+    left, top = max(one.x, other.x), max(one.y, other.y)
+    right = min(one.x + one.width, other.x + other.width)
+    bottom = min(one.y + one.height, other.y + other.height)
+    return Box(left, top, right - left, bottom - top)
 
 
 def _overlap(one: Box, other: Box) -> bool:

@@ -183,5 +183,7 @@ class Composer:
 
 
 def rule_of(layout: Layout) -> LayoutRule:
+    if layout.type == "custom":
+        return LayoutRule(placed=layout.placed)
     screenshare = None if layout.screenshare is None else LayoutType(layout.screenshare)
     return LayoutRule(LayoutType(layout.type), screenshare)

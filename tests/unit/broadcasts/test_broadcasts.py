@@ -7,6 +7,7 @@ import pytest
 import structlog
 
 from sfu.core_api import MediaKind
+from sfu.egress.composition import Layout
 from sfu.ids import StreamId
 from signaling.broadcasts.house_keeping import KEEP_ENDED_S
 from signaling.broadcasts.service import MAX_OF_SESSION, WantedHls, WantedRtmp
@@ -227,13 +228,27 @@ async def test_manual_mode_broadcasts_what_is_selected_and_nothing_else(world):
     await refused(change(world.project, auto.id, stream, Selection()), ErrorCode.STREAM_MODE_AUTO)
 
 
+async def test_a_stylesheet_is_read_for_the_image_and_again_for_each_new_stream(world):
+    _, first = await world.publisher()
+    layout = {"type": "custom", "stylesheet": "stream {}"}
+    record = await world.start(layout=layout, resolution="720x1280")
+    await settle()
+    question = world.stylesheets.asked[0]
+    assert (question.root, question.width, question.height) == ("broadcast", 720, 1_280)
+    _, second = await world.publisher()
+    await settle()
+    placed = [[one.stream for one in layout.placed] for layout in world.job(record).layouts]
+    assert placed == [[first], [first, second]]
+    assert (await world.stored(record)).layout == layout
+
+
 async def test_the_layout_reaches_the_job_and_the_storage(world):
     await world.publisher()
     record = await world.start()
     layout = {"type": "pip"}
     changed = await world.broadcasts.set_layout(world.project, record.id, layout)
     assert changed.layout == layout
-    assert world.job(record).layouts == [layout]
+    assert world.job(record).layouts == [Layout("pip")]
     assert (await world.stored(record)).layout == layout
     await world.broadcasts.stop(world.project, record.id)
     again = world.broadcasts.set_layout(world.project, record.id, layout)

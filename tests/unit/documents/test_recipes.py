@@ -1,6 +1,7 @@
 """CONTRIBUTING's table of what goes where: each row names files that are there, and what the row
 says of them is true. A change that makes a row false has to change the row."""
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import fields
@@ -199,6 +200,15 @@ def _columns() -> None:
     for table in metadata.tables.values():
         assert isinstance(table, sa.Table)
         assert all(f'"{column.name}"' in migrations for column in table.columns), table.name
+
+
+@recipe("a text of the page at `/`")
+def _texts_of_the_page() -> None:
+    imported = re.findall(r"from '\.\./languages/(\w+\.json)'", text("web/demo/src/words.ts"))
+    files = {path.name: path for path in (ROOT / "web/demo/languages").iterdir()}
+    assert set(imported) == set(files)
+    keys = {name: set(json.loads(path.read_text("utf-8"))) for name, path in files.items()}
+    assert all(found == keys["en.json"] for found in keys.values())
 
 
 def named(row: str) -> list[str]:

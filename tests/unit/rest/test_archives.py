@@ -3,6 +3,8 @@
 import pytest
 
 from sfu.egress.composition import Composition, Layout
+from sfu.egress.stylesheets import StylesheetError
+from signaling.egress.styles import Styles
 from tests.archive_site import INDIVIDUAL, available, open_archive_site, start
 
 
@@ -118,9 +120,11 @@ async def test_a_layout_is_changed_while_a_composed_archive_records(site):
     assert job.done == ["layout bestFit horizontalPresentation"]
     for body in ({"type": "grid"}, {"type": "pip", "screenshareType": "pip"}, {"type": "custom"}):
         assert (await site.call("PUT", path + "/layout", json=body))[0] == 400
-    styled = {"type": "custom", "stylesheet": "stream {}"}
+    site.world.stylesheets.faults["stream"] = StylesheetError("rule", 1)
+    styled = {"type": "custom", "stylesheet": "stream"}
     status, body = await site.call("PUT", path + "/layout", json=styled)
-    assert (status, body["code"]) == (501, 15950)
+    assert (status, body["error"], body["code"]) == (400, "invalid_stylesheet", 15955)
+    assert "Line 1 " in body["message"]
     await site.world.archives._writes.written(made["id"])
     stored = await site.world.store.archives.archive(made["id"])
     assert stored.composition.layout == Layout("bestFit", "horizontalPresentation")
@@ -133,10 +137,25 @@ async def test_a_layout_is_changed_while_a_composed_archive_records(site):
 async def test_what_is_not_built_is_said(site):
     status, body = await composed(site, hasTranscription=True)
     assert (status, body["code"]) == (501, 15950)
+    assert not site.world.egress.jobs
+
+
+async def test_a_server_that_reads_no_stylesheets_says_so(site):
+    object.__setattr__(site.world.archives._parts, "styles", Styles(None, site.world.metrics))
     status, body = await composed(site, layout={"type": "custom", "stylesheet": "stream {}"})
     assert (status, body["code"]) == (501, 15950)
     assert "'custom'" in body["message"]
     assert not site.world.egress.jobs
+
+
+async def test_a_composed_archive_has_a_custom_layout(site):
+    stylesheet = "stream.instructor { position: absolute; width: 100%; height: 50% }"
+    _, made = await composed(site, layout={"type": "custom", "stylesheet": stylesheet})
+    job = site.world.egress.jobs[made["id"]].job
+    assert job.composition.layout == Layout("custom", stylesheet=stylesheet)
+    assert [one.stylesheet for one in site.world.stylesheets.asked] == [stylesheet] * 2
+    long = {"type": "custom", "stylesheet": " " * 65_537}
+    assert (await composed(site, layout=long, multiArchiveTag="long"))[0] == 400
 
 
 async def test_checks_come_in_their_order(site):

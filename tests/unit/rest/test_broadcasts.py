@@ -3,6 +3,8 @@
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from sfu.egress.composition import Layout
+from sfu.egress.stylesheets import StylesheetError
 from tests.broadcast_world import BroadcastWorld
 from tests.rest_caller import PUBLIC_PEM, Caller
 from tests.rest_server import open_rest_server
@@ -92,7 +94,7 @@ async def test_broadcasts_are_listed_shown_stopped_and_rearranged(site):
     assert (await site.call("GET", site.path("/broadcast?sessionId=x")))[1]["count"] == 0
     layout = {"type": "bestFit", "screenshareType": "pip"}
     assert (await site.call("PUT", f"{path}/layout", json=layout))[0] == 200
-    assert site.world.egress.jobs[made["id"]].layouts == [layout]
+    assert site.world.egress.jobs[made["id"]].layouts == [Layout("bestFit", "pip")]
     status, stopped = await site.call("POST", f"{path}/stop")
     assert (status, stopped["status"], stopped["reason"]) == (200, "stopped", "user initiated")
     assert stopped["broadcastUrls"]["hlsStatus"] == "ended"
@@ -123,8 +125,11 @@ async def test_every_refusal_has_its_code(site):
     inside = {**RTMP, "serverUrl": "rtmp://127.0.0.1/app"}
     status, refused = await start(site, outputs={"rtmp": [inside]})
     assert (status, refused["error"], refused["code"]) == (400, "address_refused", 15952)
-    status, refused = await start(site, layout={"type": "custom", "stylesheet": "x"})
-    assert (status, refused["code"]) == (501, 15950)
+    site.world.stylesheets.faults["x"] = StylesheetError("rule", 1)
+    status, refused = await start(
+        site, layout={"type": "custom", "stylesheet": "x"}, multiBroadcastTag="styled"
+    )
+    assert (status, refused["error"], refused["code"]) == (400, "invalid_stylesheet", 15955)
     path = site.path(f"/broadcast/{made['id']}/streams")
     status, auto = await site.call("PATCH", path, json={"addStream": site.stream})
     assert (status, auto["error"]) == (405, "stream_mode_auto")

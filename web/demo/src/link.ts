@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * The link of a room: the session's id in the query, the secret behind the # sign.
  * Browsers never send what stands behind the # sign.
@@ -6,15 +5,17 @@
 
 const SECRET_BYTES = 18;
 
-/** @param {Location | URL} location @returns {{room: string | null, secret: string | null}} */
-export function readLink(location) {
+export function readLink(location: Pick<URL, 'search' | 'hash'>): {
+  room: string | null;
+  secret: string | null;
+} {
   const room = new URLSearchParams(location.search).get('room');
   const fragment = location.hash.replace(/^#/, '');
   return { room, secret: fragment ? decoded(fragment) : null };
 }
 
-/** Links are typed and cut off, too: what is not encoded is taken as it is. @param {string} text */
-function decoded(text) {
+/** Links are typed and cut off, too: what is not encoded is taken as it is. */
+function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
@@ -22,8 +23,7 @@ function decoded(text) {
   }
 }
 
-/** @param {string} base @param {string} room @param {string} secret */
-export function writeLink(base, room, secret) {
+export function writeLink(base: string, room: string, secret: string): string {
   const url = new URL(base);
   url.search = new URLSearchParams({ room }).toString();
   url.hash = encodeURIComponent(secret);
@@ -31,7 +31,7 @@ export function writeLink(base, room, secret) {
 }
 
 /** A secret with 144 random bits, readable in a link. */
-export function generateSecret() {
+export function generateSecret(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(SECRET_BYTES));
   return btoa(String.fromCharCode(...bytes))
     .replaceAll('+', '-')

@@ -107,16 +107,19 @@ HOSTILE = """<!doctype html><title>hostile</title>
 
 
 class Pages:
-    """A server of pages. `asked`: the paths that browsers asked for; `found`: what pages report."""
+    """A server of pages. `asked`: the paths that browsers asked for; `found`: what pages report;
+    `statuses`: of renders, as callbacks have them."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.found: dict[str, str] = {}
+        self.statuses: list[str] = []
         self.pages: dict[str, str] = {"colored": COLORED, "hostile": HOSTILE}
         self.app = web.Application()
         self.app.router.add_get("/redirect", self._redirect)
         self.app.router.add_get("/endless", self._endless)
         self.app.router.add_post("/report", self._report)
+        self.app.router.add_post("/status", self._status)
         self.app.router.add_get("/{name:.*}", self._serve)
 
     async def _redirect(self, request: web.Request) -> web.Response:
@@ -128,6 +131,10 @@ class Pages:
         await answer.prepare(request)
         await asyncio.sleep(600)
         return answer
+
+    async def _status(self, request: web.Request) -> web.Response:
+        self.statuses.append((await request.json())["status"])
+        return web.Response()
 
     async def _report(self, request: web.Request) -> web.Response:
         self.found = await request.json()

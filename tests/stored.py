@@ -5,6 +5,7 @@ from dataclasses import replace
 from signaling.domain.archiving import ArchiveRecord, StreamMode
 from signaling.domain.broadcasting import BroadcastRecord
 from signaling.domain.projects import new_project
+from signaling.domain.rendering import RenderRecord
 from signaling.domain.session_options import SessionOptions, SessionRecord
 from signaling.domain.webhook_deliveries import NewWebhookDelivery
 
@@ -63,3 +64,17 @@ def broadcast(owner, broadcast_id: str = "b", **changes) -> BroadcastRecord:
         updated_ms=5,
     )
     return replace(made, **changes)
+
+
+def render(owner, render_id: str = "render", **changes) -> RenderRecord:
+    given = {
+        "session_id": "2_s",
+        "url": "https://a.test/?secret",
+        "name": "n",
+        "resolution": "1280x720",
+        "max_duration_s": 60,
+        "created_ms": 5,
+        "updated_ms": 5,
+        "callback_url": "https://a.test/status",
+    }
+    return RenderRecord(id=render_id, project_id=owner.api_key, **{**given, **changes})

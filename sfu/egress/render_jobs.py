@@ -33,11 +33,12 @@ class RenderJob:
 
 @dataclass(frozen=True, slots=True)
 class RenderEnd:
-    """`page`: it cannot be shown, for the reason in `text`; `start`: no browser began; `crashed`:
-    they did again and again; `unpublished`: the session ended the stream or the client; `process`:
+    """`page`: it cannot be shown, for the reason in `text`; `refused`: the session does not take
+    it, the same; `start`: no browser began; `crashed`: they did again and again; `unpublished`:
+    the session ended the stream or the client; `process`:
     this server's own process is gone."""
 
-    how: Literal["page", "start", "crashed", "unpublished", "process"]
+    how: Literal["page", "refused", "start", "crashed", "unpublished", "process"]
     text: str = ""
 
 

@@ -61,10 +61,11 @@ class BeatLine(Struct, tag_field="line", tag="beat", frozen=True):
 
 
 class EndLine(Struct, tag_field="line", tag="end", frozen=True):
-    """`page`: it cannot be shown, and `text` says why; `start`: no browser captures; `crashed`: it
-    did again and again; `unpublished`: the session ended the stream or the client."""
+    """`page`: it cannot be shown, and `text` says why; `refused`: the session does not take it,
+    the same; `start`: no browser captures; `crashed`: it did again and again; `unpublished`: the
+    session ended the stream or the client."""
 
-    how: Literal["page", "start", "crashed", "unpublished"]
+    how: Literal["page", "refused", "start", "crashed", "unpublished"]
     text: Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
 
 

@@ -26,8 +26,8 @@ class RenderStatus(StrEnum):
 
 class RenderEvent(StrEnum):
     """`ended`: the session ended the stream or the client; `page`: it cannot be shown;
-    `no_browser`: none began; `crashed`: they did again and again; `lost`: the server or its process
-    is gone."""
+    `refused`: the session does not take it; `no_browser`: none began; `crashed`: they did again
+    and again; `lost`: the server or its process is gone."""
 
     PUBLISHED = "published"
     STOP = "stop"
@@ -35,6 +35,7 @@ class RenderEvent(StrEnum):
     ENDED = "ended"
     SHUTDOWN = "shutdown"
     PAGE = "page"
+    REFUSED = "refused"
     NO_BROWSER = "no_browser"
     CRASHED = "crashed"
     LOST = "lost"
@@ -79,6 +80,7 @@ _ENDS: Mapping[RenderEvent, tuple[RenderStatus, str]] = MappingProxyType(
         _E.ENDED: (_S.STOPPED, "Client disconnected"),
         _E.SHUTDOWN: (_S.STOPPED, "Server shutdown"),
         _E.PAGE: (_S.FAILED, "The page cannot be loaded."),
+        _E.REFUSED: (_S.FAILED, "The session does not take the page."),
         _E.NO_BROWSER: (_S.FAILED, "The browser did not start."),
         _E.CRASHED: (_S.FAILED, "The browser crashed twice."),
         _E.LOST: (_S.FAILED, _INTERNAL),

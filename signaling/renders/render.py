@@ -31,6 +31,7 @@ PATIENCE_BEATS = 10
 and sends none is shown as started then: nobody may watch it yet."""
 _ENDS = {
     "page": RenderEvent.PAGE,
+    "refused": RenderEvent.REFUSED,
     "start": RenderEvent.NO_BROWSER,
     "crashed": RenderEvent.CRASHED,
     "unpublished": RenderEvent.ENDED,
@@ -150,7 +151,7 @@ class Render:
 
     def on_over(self, end: RenderEnd) -> None:
         self._claimed = None
-        reason = end.text if end.how == "page" else ""
+        reason = end.text if end.how in ("page", "refused") else ""
         self._log.info("browser over", how=end.how)
         self.handle(_ENDS[end.how], text=reason)
 

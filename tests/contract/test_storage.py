@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from signaling.domain.callbacks import Callback
+from signaling.domain.callbacks import ONE, Callback
 from signaling.domain.errors import BadRequest, ErrorCode, Unavailable
 from signaling.domain.operators import new_operator, token_hash
+from signaling.domain.rendering import RenderStatus
 from signaling.domain.session_options import ArchiveMode, MediaMode
-from tests.stored import archive, project, record, waiting
+from tests.stored import archive, project, record, render, waiting
 
 
 async def test_a_project_is_found_by_both_its_names(store):
@@ -108,6 +109,56 @@ async def test_a_removed_project_takes_all_that_is_its_own_with_it(store):
     assert await store.archives.archive(f"archive-{kept.api_key}") is not None
     assert await store.callbacks.callbacks_of(gone.api_key) == ()
     assert len(await store.callbacks.callbacks_of(kept.api_key)) == 1
+
+
+async def test_a_render_is_kept_as_it_is_and_its_page_is_not_readable(store):
+    owner, other = project(1), project(2)
+    for one in (owner, other):
+        await store.add_project(one)
+    first, second = render(owner), render(owner, "second", created_ms=9, session_id="2_t")
+    for one in (first, second, render(other, "theirs")):
+        await store.renders.add_render(one)
+    with pytest.raises(BadRequest):
+        await store.renders.add_render(first)
+    with pytest.raises(BadRequest):
+        await store.renders.add_render(render(project(3), "nobody's"))
+    assert await store.renders.render(first.id) == first
+    assert await store.renders.render("\0") is None
+    key = owner.api_key
+    assert await store.renders.renders_of(key, None, offset=0, limit=9) == (2, (second, first))
+    assert await store.renders.renders_of(key, "2_t", offset=0, limit=9) == (1, (second,))
+    assert await store.renders.renders_of(key, None, offset=1, limit=1) == (2, (first,))
+    over = replace(first, status=RenderStatus.FAILED, reason="r", stream_id="s", updated_ms=20)
+    assert await store.renders.change_render(over) is True
+    assert await store.renders.render(first.id) == over
+    assert first.id not in [one.id for one in await store.renders.running_renders()]
+    assert await store.renders.change_render(replace(over, id="unknown")) is False
+    await store.rewrap_secrets()
+    assert await store.renders.render(first.id) == over
+    rows = await store._database.read(lambda c: c.execute(sa.text("SELECT details FROM renders")))
+    assert not [row for (row,) in rows if "secret" in row]
+    await store.remove_project(key)
+    assert await store.renders.render(second.id) is None
+
+
+async def test_the_callback_of_a_render_goes_once_it_is_over_and_delivered(store):
+    owner = project(1)
+    await store.add_project(owner)
+    runs, waits, done = (render(owner, name) for name in ("runs", "waits", "done"))
+    for one in (runs, waits, done):
+        await store.renders.add_render(one)
+        url = "http://app.test/status"
+        callback = Callback(one.id, owner.api_key, ONE, "render", url, 1)
+        await store.callbacks.add_callback(callback)
+    for one in (waits, done):
+        await store.renders.change_render(replace(one, status=RenderStatus.STOPPED, updated_ms=10))
+    await store.callbacks.queue([waiting(owner, waits.id)])
+    assert await store.renders.forget_callbacks(10) == 0
+    assert await store.renders.forget_callbacks(11) == 1
+    store.callbacks.forget_known()
+    left = await store.callbacks.known_callbacks_of(owner.api_key)
+    assert {one.id for one in left} == {"runs", "waits"}
+    assert await store.callbacks.callbacks_of(owner.api_key) == ()
 
 
 async def test_operators_are_known_by_the_hash_of_their_token(store):

@@ -9,7 +9,7 @@ from typing import Literal
 from sfu.egress.jobs import EgressError
 from sfu.egress.render_jobs import RenderEnd, RenderJob, RenderListener
 
-End = Literal["page", "start", "crashed", "unpublished", "process"]
+End = Literal["page", "refused", "start", "crashed", "unpublished", "process"]
 
 
 @dataclass

@@ -5,10 +5,14 @@ import contextlib
 import os
 import select
 import socket
+import time
 from pathlib import Path
 
+import jwt
 import numpy as np
+import opentok
 import pytest
+from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
 from config.render_settings import RenderSettings
@@ -17,7 +21,7 @@ from tests.interop.test_sip_calls import hears
 from tests.jailed_browsers import browsers_below, end, tabs_below
 from tests.media_site import media_site
 from tests.rendered_page import COLOR, NEEDS_A_JAILED_BROWSER, TONE_HZ, Pages
-from tests.served import NEEDS_THE_MEDIA_CORE, until
+from tests.served import NEEDS_THE_MEDIA_CORE, Server, until
 
 pytestmark = [
     pytest.mark.interop,
@@ -63,6 +67,14 @@ async def became(site, render_id: str, status: str, stream: str | None = None):
                 if stream in (None, found.streamId):
                     return found
             await asyncio.sleep(0.2)
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there, and not only what is left of it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def command_lines() -> list[str]:
@@ -184,6 +196,44 @@ async def test_why_a_page_is_not_shown(site, pages, path, reason) -> None:
     failed = await became(site, made.id, "failed")
     assert failed.reason.startswith(reason)
     await until(lambda: not browsers_below(os.getpid()), 20)
+
+
+@pytest.mark.long
+async def test_a_killed_server_leaves_no_browser_and_reports_the_end(tmp_path, pages) -> None:
+    networks = {
+        "SEALROUTE_EGRESS_ALLOWED_NETWORKS": "127.0.0.1/32",
+        "SEALROUTE_CALLBACKS_ALLOWED_NETWORKS": "127.0.0.1/32",
+    }
+    server = Server(tmp_path, e2ee=False, config=networks)
+    await server.start()
+    application = opentok.Client(server.api_key, server.project["apiSecret"], api_url=server.url)
+    token = await server.token()
+    wanted = {
+        "sessionId": server.session_id,
+        "token": token,
+        "url": f"{pages.url}/colored",
+        "statusCallbackUrl": f"{pages.url}/status",
+    }
+    now = int(time.time())
+    claims = {"iss": server.api_key, "ist": "project", "iat": now, "exp": now + 180}
+    signed = jwt.encode(claims, server.project["apiSecret"], algorithm="HS256")
+    path = f"{server.url}/v2/project/{server.api_key}/render"
+    async with ClientSession() as http:
+        headers = {"X-OPENTOK-AUTH": signed}
+        async with http.post(path, json=wanted, headers=headers) as answer:
+            made = await answer.json()
+            assert answer.status == 202
+    await until(lambda: "started" in pages.statuses, 60)
+    left = browsers_below(server.process.pid)
+    assert len(left) == 1
+    server.process.kill()
+    await server.process.wait()
+    await until(lambda: not [pid for pid in left if runs(pid)], 20)
+    await server.serve()
+    await until(lambda: pages.statuses[-1] == "failed", 60)
+    over = await asyncio.to_thread(application.get_render, made["id"])
+    assert (over.status, over.reason) == ("failed", "Internal server failure")
+    await server.stop()
 
 
 @pytest.mark.long

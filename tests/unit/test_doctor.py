@@ -20,6 +20,7 @@ import pytest
 
 from bench.ports import free_port
 from config.broadcast_settings import BroadcastSettings
+from config.render_settings import RenderSettings
 from config.secret import Secret
 from config.settings import (
     ArchiveSettings,
@@ -34,7 +35,7 @@ from config.settings import (
 )
 from config.version import version
 from sfu.core_api import COUNTERS, DROP_REASONS
-from signaling.cli import doctor_machine, doctor_server, doctor_tls, doctor_turn
+from signaling.cli import doctor_machine, doctor_renders, doctor_server, doctor_tls, doctor_turn
 from signaling.cli.doctor import address_finding, examine
 from signaling.cli.doctor_server import Local, local_findings, local_server
 from signaling.connectors import running
@@ -268,6 +269,24 @@ def test_it_says_whether_visitors_may_open_rooms(tmp_path, enabled, words):
     settings = replace(settings_in(tmp_path), rooms=RoomsSettings(enabled=enabled))
     (row,) = found(settings, "rooms")
     assert (row.state, words in row.detail) == ("ok", True)
+
+
+def test_what_renders_lack_is_named(tmp_path, monkeypatch):
+    settings = settings_in(tmp_path)
+    monkeypatch.setattr(doctor_renders, "missing_programs", lambda _settings: ["chromium"])
+    (row,) = found(settings, "renders")
+    assert (row.state, "chromium" in row.detail) == ("warning", True)
+    assert "chromium" in row.advice
+    monkeypatch.setattr(doctor_renders, "missing_programs", lambda _settings: [])
+    monkeypatch.setattr(doctor_renders, "can_jail", lambda _bwrap: False)
+    (row,) = found(settings, "renders")
+    assert (row.state, "namespaces" in row.detail) == ("warning", True)
+    monkeypatch.setattr(doctor_renders, "can_jail", lambda _bwrap: True)
+    assert found(settings, "renders")[0].detail == "up to 2 pages at a time"
+    udp = replace(settings, media=replace(settings.media, tcp=False))
+    assert "[media] tcp" in found(udp, "renders")[0].detail
+    off = replace(settings, render=RenderSettings(enabled=False))
+    assert found(off, "renders")[0].detail == "off in the settings"
 
 
 def test_what_an_audio_connector_lacks_is_named(tmp_path, monkeypatch):

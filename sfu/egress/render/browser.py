@@ -20,20 +20,25 @@ from typing import Any
 
 from sfu.egress.render import jail
 from sfu.egress.render.command import Programs, Screen, command, policy_text, proxy_of
-from sfu.egress.render.devtools import BrowserError, DevTools
+from sfu.egress.render.devtools import BrowserError, DevTools, ScriptError
 from sfu.egress.render.proxy import OWN_HOST, Proxy
 
 log = logging.getLogger(__name__)
 
-START_S = 15.0
+START_S = 30.0
 """A browser on a busy machine; an idle one takes 1 s."""
 CAPTURE_S = 3.0
 """A capture that has not begun by then never does: of a dozen browsers one hangs there."""
 PUBLISH_S = 20.0
+GOODBYE_S = 0.5
 _HERE = Path(__file__).parent
 _PUBLISH = (_HERE / "publish.js").read_text()
 _SHOWN = "performance.getEntriesByType('navigation')[0]?.responseStatus ?? 0"
 _NOT_FOUND = 400
+
+
+class SessionError(Exception):
+    """The session does not take the page. The text is for the application."""
 
 
 class PageError(Exception):
@@ -70,6 +75,7 @@ class Browser:
         self._process: asyncio.subprocess.Process | None = None
         self._doors: list[asyncio.Server] = []
         self._page = self._publisher = ""
+        self._joins = False
         self._loaded: dict[str, asyncio.Event] = {}
         self._tabs: dict[str, str] = {}
         self._tasks: set[asyncio.Task[object]] = set()
@@ -102,7 +108,7 @@ class Browser:
             raise PageError(f"The page answered {status}.")
 
     async def publish(self, wanted: Publication) -> Published:
-        """Errors: `BrowserError`."""
+        """Errors: `SessionError`, `BrowserError`."""
         about = {
             "apiKey": wanted.api_key,
             "sessionId": wanted.session,
@@ -111,7 +117,11 @@ class Browser:
             "resolution": f"{self._screen.width}x{self._screen.height}",
         }
         script = f"render.publish({json.dumps(about)})"
-        found = await self._devtools.evaluate(self._publisher, script, within_s=PUBLISH_S)
+        self._joins = True
+        try:
+            found = await self._devtools.evaluate(self._publisher, script, within_s=PUBLISH_S)
+        except ScriptError as refused:
+            raise SessionError(str(refused)) from None
         if not isinstance(found, dict):
             raise BrowserError("nothing was published")
         return Published(str(found.get("connection", "")), str(found.get("stream", "")))
@@ -126,7 +136,10 @@ class Browser:
             self._lose(str(ended)[:200])
 
     async def close(self) -> None:
-        """Kills it. Its jail, profile and connections go with it."""
+        """Kills it. Its jail, profile and connections go with it; its client leaves if it can."""
+        if self._joins and not self.over.is_set():
+            with suppress(BrowserError):
+                await self._devtools.evaluate(self._publisher, "render.leave()", within_s=GOODBYE_S)
         self._devtools.close()
         for task in self._tasks:
             task.cancel()
@@ -241,7 +254,7 @@ class Browser:
         found = await self._devtools.evaluate(
             self._publisher, script, within_s=CAPTURE_S, gesture=True
         )
-        log.info("captured %s", found)
+        log.debug("captured %s", found)
 
     # --- what the browser says ----------------------------------------------------------------
 

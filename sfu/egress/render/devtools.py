@@ -13,6 +13,7 @@ from typing import Any
 MAX_MESSAGE_BYTES = 4_194_304
 CALL_S = 10.0
 _END = b"\0"
+_MAX_TEXT = 200
 
 OnEvent = Callable[[str, Mapping[str, Any], str], None]
 """Of the event's name, its parameters, and the session of its tab ("" for the browser's own)."""
@@ -20,6 +21,10 @@ OnEvent = Callable[[str, Mapping[str, Any], str], None]
 
 class BrowserError(Exception):
     """The browser is gone, refused, or did not answer in time. The text is for the log."""
+
+
+class ScriptError(BrowserError):
+    """A script threw: the text is what it threw."""
 
 
 class DevTools:
@@ -83,7 +88,7 @@ class DevTools:
         }
         found = await self.call("Runtime.evaluate", asked, session=session, within_s=within_s)
         if "exceptionDetails" in found:
-            raise BrowserError(f"a script failed: {_exception(found)}")
+            raise ScriptError(_exception(found))
         result = found.get("result")
         return result.get("value") if isinstance(result, dict) else None
 
@@ -116,7 +121,9 @@ class DevTools:
             if isinstance(result, dict):
                 waiting.set_result(result)
             else:
-                waiting.set_exception(BrowserError(f"refused: {str(message.get('error'))[:200]}"))
+                waiting.set_exception(
+                    BrowserError(f"refused: {str(message.get('error'))[:_MAX_TEXT]}")
+                )
 
     def _lost(self) -> None:
         self.over.set()
@@ -129,4 +136,4 @@ def _exception(found: Mapping[str, Any]) -> str:
     details = found["exceptionDetails"]
     thrown = details.get("exception") if isinstance(details, dict) else None
     text = thrown.get("description") if isinstance(thrown, dict) else None
-    return str(text or details)[:200]
+    return str(text or details).partition("\n")[0].removeprefix("Error: ")[:_MAX_TEXT]

@@ -12,7 +12,7 @@ from collections import Counter
 from sfu.egress.child.control_socket import ControlSocket
 from sfu.egress.landlock import give_up_new_privileges
 from sfu.egress.render.attempts import Attempts
-from sfu.egress.render.browser import Browser, PageError, Publication
+from sfu.egress.render.browser import Browser, PageError, Publication, SessionError
 from sfu.egress.render.command import Programs, Screen
 from sfu.egress.render.devtools import BrowserError
 from sfu.egress.render.proxy import OwnServer, Proxy
@@ -113,6 +113,8 @@ class _Process:
             published = await browser.publish(publication)
         except PageError as failure:
             return EndLine("page", _printable(failure))
+        except SessionError as failure:
+            return EndLine("refused", _printable(failure))
         except (BrowserError, OSError) as failure:  # also a time-out
             return (
                 CrashedLine() if self._attempts.failed() else EndLine("start", _printable(failure))

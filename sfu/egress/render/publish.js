@@ -5,6 +5,7 @@
 globalThis.render = (() => {
   let media;
   let publisher;
+  let session;
   let ended = '';
 
   const told = (error) => new Error(error?.message ?? String(error));
@@ -37,7 +38,7 @@ globalThis.render = (() => {
 
     /** Resolves once the session has the stream. */
     publish({ apiKey, sessionId, token, name, resolution }) {
-      const session = OT.initSession(apiKey, sessionId);
+      session = OT.initSession(apiKey, sessionId);
       session.on('sessionDisconnected', () => (ended ||= 'disconnected'));
       const [videoSource] = media.getVideoTracks();
       const [audioSource] = media.getAudioTracks();
@@ -75,5 +76,9 @@ globalThis.render = (() => {
 
     /** Why there is no stream any more; empty while there is one. */
     ended: () => ended,
+
+    leave() {
+      session?.disconnect();
+    },
   };
 })();

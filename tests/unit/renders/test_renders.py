@@ -167,6 +167,7 @@ async def test_a_render_ends_with_its_maximum(world):
     ("how", "text", "status", "reason"),
     [
         ("page", "The page answered 404.", "failed", "The page answered 404."),
+        ("refused", "The session is full.", "failed", "The session is full."),
         ("start", "no answer", "failed", "The browser did not start."),
         ("crashed", "a tab", "failed", "The browser crashed twice."),
         ("unpublished", "forceDisconnected", "stopped", "Client disconnected"),

@@ -64,7 +64,7 @@ def subscriber():
 def with_video(made: Subscriber) -> Subscriber:
     asked = []
     tap = SimpleNamespace(
-        give_to=lambda take, _on_gap: setattr(tap, "take", take) or 1,
+        give_to=lambda take, on_gap: tap.__dict__.update(take=take, on_gap=on_gap) or 1,
         request_key_frame=lambda: asked.append(made._clock()),
         report=None,
         take=None,
@@ -106,6 +106,20 @@ async def test_a_recording_can_be_asked_for_at_once_after_subscribing(tmp_path, 
     with av.open(str(path)) as written:
         assert written.format.name.startswith("matroska")
         assert len(list(written.decode(video=0))) == 4
+
+
+def test_an_application_can_have_the_frames_as_their_encoder_made_them(subscriber) -> None:
+    given, missing = [], []
+    subscriber.on_encoded, subscriber.on_loss = given.append, missing.append
+    frames = vp8_frames(3)
+    for number, data in enumerate(frames):
+        subscriber.tap.take(EncodedFrame("vp8", data, number * 3_000))
+    assert [(one.kind, one.codec, one.data) for one in given] == [
+        ("video", "vp8", data) for data in frames
+    ]
+    assert [one.timestamp for one in given] == [0, 3_000, 6_000]
+    subscriber.tap.on_gap()
+    assert missing == ["video"]
 
 
 async def test_a_subscription_is_recorded_once(subscriber, tmp_path) -> None:

@@ -102,6 +102,10 @@ class Subscriber(Emitter):
         self.recording: Recording | None = None
         self._record_to: Path | None = None
         """Asked for before the tracks exist: the recording begins with the first frame."""
+        self.on_encoded: Callable[[Sample], None] | None = None
+        """Called with each frame after its decryption, as its encoder made it."""
+        self.on_loss: Callable[[str], None] = lambda _kind: None
+        """Called when frames of this kind are missing: video goes on with its next key frame."""
         self._openers = openers
         self._report = report
         self._ask = ask
@@ -162,21 +166,21 @@ class Subscriber(Emitter):
         track.frames += 1
         track.bytes += len(frame.data)
         self._begin_recording()
-        if self.recording is not None:
-            self.recording.put(
-                Sample(
-                    track.kind,
-                    frame.codec,
-                    plain,
-                    track.recorded(frame.timestamp, now_s),
-                    now_s,
-                    track.tap.report,
-                )
+        if self.recording is not None or self.on_encoded is not None:
+            at = track.recorded(frame.timestamp, now_s)
+            self._give(
+                track, Sample(track.kind, frame.codec, plain, at, now_s, track.tap.report), now_s
             )
+        return plain if self._may_decode(track, frame.codec, plain, now_s) else None
+
+    def _give(self, track: ReceivedTrack, sample: Sample, now_s: float) -> None:
+        if self.on_encoded is not None:
+            self.on_encoded(sample)
+        if self.recording is not None:
+            self.recording.put(sample)
             if self.recording.needs_key_frame:
                 # The one that was asked for at the start can be lost on the way.
                 track.ask_for_key_frame(now_s)
-        return plain if self._may_decode(track, frame.codec, plain, now_s) else None
 
     def _open(self, track: ReceivedTrack, frame: EncodedFrame, now_s: float) -> bytes | None:
         if track.decryptor is None:
@@ -191,6 +195,8 @@ class Subscriber(Emitter):
             self._complain(DecryptionInternalError("A frame could not be processed"))
             return None
         self._notify(self.state.on_frame(track.kind, decrypted.outcome, now_s))
+        if decrypted.outcome not in (Outcome.OK, Outcome.REPLAY):
+            self.on_loss(track.kind)
         if decrypted.outcome is Outcome.OK and not self.state.is_mismatched:
             self._on_trust(self.trust.on_encrypted())
         return decrypted.frame if decrypted.outcome is Outcome.OK else None
@@ -220,6 +226,7 @@ class Subscriber(Emitter):
     def _on_gap(self, track: ReceivedTrack) -> None:
         """What was lost did not come again: the video goes on with its next key frame."""
         track.needs_key_frame = True
+        self.on_loss(track.kind)
         track.ask_for_key_frame(self._clock())
 
     def _may_decode(self, track: ReceivedTrack, codec: str, plain: bytes, now_s: float) -> bool:

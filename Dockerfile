@@ -21,11 +21,12 @@ RUN python3 -m venv /venv && /venv/bin/pip install --no-cache-dir 'maturin>=1.9,
 COPY pyproject.toml ./
 COPY native native
 # The core alone, with empty packages around it: it is compiled again only when it changes.
-RUN mkdir config sfu signaling \
-  && touch README.md LICENSE config/__init__.py sfu/__init__.py signaling/__init__.py \
+RUN mkdir config member sfu signaling \
+  && touch README.md LICENSE config/__init__.py member/__init__.py sfu/__init__.py signaling/__init__.py \
   && /venv/bin/maturin build --release --locked --compatibility linux --out /core
 COPY README.md LICENSE ./
 COPY config config
+COPY member member
 COPY sfu sfu
 COPY signaling signaling
 COPY --from=web /src/signaling/web signaling/web

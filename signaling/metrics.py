@@ -205,6 +205,16 @@ class Metrics:
             ("feature",),
             registry=registry,
         )
+        self.member_services = Gauge(
+            "sealroute_member_services",
+            "Member services that are connected.",
+            registry=registry,
+        )
+        self.member_lies = Counter(
+            "sealroute_member_lies_total",
+            "Member services that were disconnected for what they reported: it could not be true.",
+            registry=registry,
+        )
         self.archive_starts_refused = Counter(
             "sealroute_archive_starts_refused_total",
             "Archives that were not started for want of room.",

@@ -43,6 +43,7 @@ from signaling.clock import Clock, SystemClock
 from signaling.connectors.running import ConnectorOpener, open_connectors, running_connectors
 from signaling.draining import Drain, DrainEnd, Hurried, StopSignals
 from signaling.egress.links import Links
+from signaling.egress.members import Members
 from signaling.egress.policy import egress_policy
 from signaling.egress.reading_styles import running_styles
 from signaling.http.connection_gate import ConnectionGate
@@ -60,6 +61,7 @@ from signaling.rest.call import Services
 from signaling.rest.download_places import DownloadPlaces
 from signaling.rest.downloads import DownloadParts, Downloads
 from signaling.rest.live_actors import LiveActors
+from signaling.rest.member_gate import MemberGate
 from signaling.rest.rooms import Rooms
 from signaling.rest.whip import WhipGate
 from signaling.sessions.directory import SessionDirectory
@@ -159,7 +161,7 @@ async def running_server(
         directory = SessionDirectory(
             plane, clock, settings.signaling, report_event=recorder.notify, ice_servers=ice_servers
         )
-        live = LiveActors(directory, clock)
+        live, members = LiveActors(directory, clock), Members(metrics)
         parts = ArchiveParts(
             store=store,
             sessions=directory,
@@ -172,6 +174,7 @@ async def running_server(
             settings=settings.archive,
             links=Links(settings.archive.public_url),
             styles=await stack.enter_async_context(running_styles(settings, metrics)),
+            members=members,
         )
         archives = await stack.enter_async_context(running_archives(parts))
         broadcasts = await stack.enter_async_context(_broadcasting(settings, parts, directory))
@@ -194,14 +197,15 @@ async def running_server(
             renders=await stack.enter_async_context(
                 running_renders(renders_of(settings, parts, directory.find, node))
             ),
+            members=members,
             callback_targets=targets,
         )
         gate = WebSocketGate(authenticator, directory, clock, settings, metrics)
-        readiness = Readiness()
-        rooms = Rooms(store, clock, settings.rooms, settings.http)
+        readiness, rooms = Readiness(), Rooms(store, clock, settings.rooms, settings.http)
         whip = WhipGate(authenticator, directory, settings.http, metrics)
+        recorders = MemberGate(authenticator, members, clock, metrics)
         downloads = stack.enter_context(contextlib.closing(_downloads(settings, parts)))
-        routes = (*whip.routes(), *downloads.routes())
+        routes = (*whip.routes(), *downloads.routes(), *recorders.routes())
         surface = Surface(services, settings.http, gate.handle, rooms, routes, readiness=readiness)
         web_app = WebApp(surface)
 

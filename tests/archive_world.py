@@ -19,6 +19,7 @@ from signaling.domain.errors import DomainError, ErrorCode
 from signaling.domain.projects import Project, new_project
 from signaling.domain.session_options import SessionRecord
 from signaling.egress.links import Links
+from signaling.egress.members import Members
 from signaling.egress.styles import Styles
 from signaling.metrics import Metrics
 from signaling.storage.base import Store
@@ -57,6 +58,7 @@ class ArchiveWorld:
         self.stylesheets = FakeStylesheets()
         self.files = FilesOnDisk(folder / "archives")
         self.metrics = Metrics(dict)
+        self.members = Members(self.metrics)
         self.settings = ArchiveSettings(**settings)
         self.notices: list[Notify] = []
         self.runs: list[Archives] = []
@@ -84,6 +86,7 @@ class ArchiveWorld:
             settings=self.settings,
             links=Links("http://node.test/"),
             styles=Styles(self.stylesheets, self.metrics),
+            members=self.members,
             sleep=self._sleep,
         )
         self.archives = Archives(parts)

@@ -31,6 +31,7 @@ from signaling.domain.session_options import SessionRecord
 from signaling.domain.session_state import Stream
 from signaling.egress.dialing import Dialer
 from signaling.egress.links import Links
+from signaling.egress.members import Members
 from signaling.egress.styles import Styles
 from signaling.metrics import Metrics
 from signaling.protocol.messages import StreamInfo
@@ -38,6 +39,7 @@ from signaling.rest.call import Services
 from signaling.rest.download_places import DownloadPlaces
 from signaling.rest.downloads import DownloadParts, Downloads
 from signaling.rest.live_sessions import LiveConnection, LiveSession, LiveStream
+from signaling.rest.member_gate import MemberGate
 from signaling.rest.rooms import Rooms
 from signaling.sessions.explain import (
     Code,
@@ -142,6 +144,7 @@ def archive_parts(store: Store, metrics: Metrics, data_dir: Path) -> ArchivePart
         settings=ArchiveSettings(),
         links=Links("http://node.test"),
         styles=Styles(None, metrics),
+        members=Members(metrics),
     )
 
 
@@ -197,6 +200,7 @@ class RestServer:
     project: Project
     operations: web.Application
     places: DownloadPlaces
+    members: Members
 
 
 def _open_downloads(services: Services, data_dir: Path, http: HttpSettings, most: int):
@@ -246,18 +250,21 @@ async def open_rest_server(
         connectors=connectors or connectors_of(metrics),
         calls=calls or calls_of(metrics),
         renders=renders_of(store, data_dir, **(rendering or {})),
+        members=archives._parts.members,
     )
     rooms = Rooms(store, clock, RoomsSettings(enabled=True), http or HttpSettings())
     downloads, places = _open_downloads(services, data_dir, http or HttpSettings(), max_downloads)
+    recorders = MemberGate(services.authenticator, services.members, clock, metrics)
     surface = Surface(
         services,
         http or HttpSettings(),
         refuse_websocket,
         rooms,
-        downloads.routes(),
+        (*downloads.routes(), *recorders.routes()),
         web_root=data_dir,
     )
     web_app = WebApp(surface)
     return RestServer(
-        web_app.build(), store, live, metrics, owner, web_app.build_operations(), places
+        *(web_app.build(), store, live, metrics, owner),
+        *(web_app.build_operations(), places, services.members),
     )

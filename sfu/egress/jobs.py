@@ -46,7 +46,9 @@ class PacketForm:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    file: Path
+    """`file` is None where it is not on this machine."""
+
+    file: Path | None
     size_bytes: int
     sha256: bytes
     recorded_ms: int

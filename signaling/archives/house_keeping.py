@@ -62,6 +62,11 @@ class HouseKeeping:
 
     async def _recover(self, owner: SessionRecord, project: Project, record: ArchiveRecord) -> None:
         stopped = await self._changed(owner, project, record, ArchiveEvent.CHILD_LOST)
+        if owner.options.e2ee:
+            # A member service recorded; its file is not here.
+            lost = await self._changed(owner, project, stopped, ArchiveEvent.FILE_LOST)
+            await self._parts.files.delete(lost)
+            return
         if self._parts.egress is None:
             log.warning("an archive waits for what can finish it", archive=short(record.id))
             return

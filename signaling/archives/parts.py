@@ -11,7 +11,13 @@ from signaling.archives.files import ArchiveFiles
 from signaling.archives.recording import RecordedSession
 from signaling.clock import Clock
 from signaling.domain.archiving import ArchiveRecord
+from signaling.domain.errors import ErrorCode, Unavailable, error
+from signaling.domain.features import Feature
+from signaling.domain.session_options import SessionRecord
 from signaling.egress.links import Links
+from signaling.egress.member_runs import MemberRecorder
+from signaling.egress.members import Members
+from signaling.egress.recorders import OwnRecorder, Recorder
 from signaling.egress.styles import Styles
 from signaling.metrics import Metrics
 from signaling.sessions.actor import SessionActor
@@ -31,7 +37,8 @@ class RecordedSessions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ArchiveParts:
-    """`egress` is None if this installation cannot record."""
+    """`egress` is None if this installation cannot record. `members` are those that do it in
+    encrypted sessions, for their customers."""
 
     store: Store
     sessions: RecordedSessions
@@ -44,6 +51,7 @@ class ArchiveParts:
     settings: ArchiveSettings
     links: Links
     styles: Styles
+    members: Members
     sleep: Sleep = asyncio.sleep
 
     def job(self, record: ArchiveRecord) -> ArchiveJob:
@@ -56,6 +64,17 @@ class ArchiveParts:
             hold_ms=self.settings.hold_ms,
             composition=record.composition,
         )
+
+    def recorder(self, session: SessionRecord) -> Recorder:
+        """Errors: `feature_unavailable`, and `feature_needs_clear_media` for an encrypted session
+        whose project has no member service."""
+        if session.options.e2ee:
+            if not self.members.offers(session.project_id, Feature.ARCHIVE):
+                raise error(ErrorCode.FEATURE_NEEDS_CLEAR_MEDIA)
+            return MemberRecorder(self.members, session.project_id, self.clock, self.schedule)
+        if self.egress is None or not self.settings.enabled:
+            raise Unavailable(ErrorCode.FEATURE_UNAVAILABLE)
+        return OwnRecorder(self.egress)
 
     def unix_ms(self) -> int:
         return int(self.clock.unix_s() * 1000)

@@ -4,7 +4,7 @@ It watches the session, and stores and reports nothing by itself.
 """
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -12,8 +12,9 @@ import structlog
 
 from config.settings import ArchiveSettings
 from sfu.egress.composition import Layout
-from sfu.egress.jobs import ArchiveJob, Egress, Finished, Job
-from sfu.ids import StreamId, short
+from sfu.egress.control import LineError
+from sfu.egress.jobs import ArchiveJob, Finished, Job
+from sfu.ids import ConnectionId, StreamId, short
 from sfu.media_plane import Tap, TapListener
 from signaling.clock import Clock
 from signaling.domain import commands as c
@@ -21,6 +22,7 @@ from signaling.domain.announcing import has_announced_connections
 from signaling.domain.archived_streams import Selection, archived_streams
 from signaling.domain.archiving import (
     MAX_LIFE_S,
+    OVER,
     ArchiveEffect,
     ArchiveEvent,
     ArchiveRecord,
@@ -28,8 +30,10 @@ from signaling.domain.archiving import (
     StreamMode,
     step,
 )
+from signaling.domain.errors import DomainError
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.session_state import SessionState
+from signaling.egress.recorders import Recorder, StreamFeed
 from signaling.egress.styles import Frame, StyledLayout, Styles
 from signaling.egress.tapped_streams import TappedStreams
 from signaling.sessions.client_slot import Timer
@@ -37,9 +41,15 @@ from signaling.sessions.context import Schedule
 
 log = structlog.get_logger(__name__)
 
-_NOTHING = "no_media"
 _NO_ROOM = ("disk_full", "storage")
-"""Codes of a job after which its folder can still become a file."""
+"""Codes of a job after which its folder can still become a file, if it is here."""
+_ENDS: Mapping[str, ArchiveEvent] = {
+    **dict.fromkeys(_NO_ROOM, ArchiveEvent.NO_ROOM),
+    "no_media": ArchiveEvent.NOTHING_RECORDED,
+    "member_lost": ArchiveEvent.MEMBER_LOST,
+    "refused": ArchiveEvent.MEMBER_REFUSED,
+}
+"""What becomes of an archive whose job failed; of other codes `file_lost`."""
 
 
 class RecordedSession(Protocol):
@@ -65,6 +75,9 @@ class RecordingHost(Protocol):
     def on_progress(self) -> None:
         """It has written something, so there is less room."""
 
+    def recorders(self) -> Collection[ConnectionId]:
+        """The clients of sessions that record them: where no other one is, nobody is."""
+
 
 @dataclass(frozen=True, slots=True)
 class RecordingTools:
@@ -86,12 +99,13 @@ class Recording:
         tools: RecordingTools,
     ) -> None:
         self.record = record
+        self.is_elsewhere = False
         self.owner = owner
         self.selected: dict[StreamId, Selection] = {}
         self._session = session
         self._host = host
         self._tools = tools
-        self._tap: Tap | None = None
+        self._tap: StreamFeed | None = None
         self._job: Job | None = None
         self._streams: TappedStreams | None = None
         self._styled = _styled_layout(record, tools.styles, self._arrange)
@@ -104,18 +118,17 @@ class Recording:
 
     # --- what the application does ----------------------------------------------------------
 
-    def begin(self, egress: Egress, job: ArchiveJob) -> None:
+    def begin(self, recorder: Recorder, job: ArchiveJob) -> None:
         """Errors: `MediaError`, `EgressError`; then nothing is left behind."""
-        tap = self._session.open_tap(self)
-        try:
-            self._job = egress.start(job, tap.child_end, self)
-        except BaseException:
-            tap.close()
-            raise
-        self._tap, self._streams = tap, TappedStreams(tap)
+        self._tap, self._job = recorder.begin(self._session, job, self)
+        self.is_elsewhere = recorder.is_elsewhere
+        self._streams = TappedStreams(self._tap)
         self._host.on_changed(self)
         self._session.watch(self)
-        self._session.apply(c.ArchiveBegan(self.record.id, self.record.name))
+        if self.is_elsewhere:
+            self.on_change()
+        else:
+            self._session.apply(c.ArchiveBegan(self.record.id, self.record.name))
 
     def select(self, stream: StreamId, selection: Selection | None) -> None:
         """Records a stream in manual mode, or (None) no longer."""
@@ -153,7 +166,7 @@ class Recording:
         if ArchiveEffect.FINISH in effects:
             self._finish()
         self._host.on_changed(self)
-        if record.status in (ArchiveStatus.AVAILABLE, ArchiveStatus.FAILED):
+        if record.status in OVER:
             self._close()
             self._host.on_over(self, delete_files=ArchiveEffect.DELETE_FILES in effects)
 
@@ -185,7 +198,8 @@ class Recording:
             streams = archived_streams(state, self.record, self.selected)
             self._streams.update(streams)
             self._styled.update(streams)
-        self._note_presence(is_empty=not has_announced_connections(state))
+        is_occupied = has_announced_connections(state, self._host.recorders())
+        self._note_presence(is_empty=not is_occupied)
 
     def on_end(self) -> None:
         """The session's media ends."""
@@ -237,13 +251,24 @@ class Recording:
     def on_recording(self) -> None:
         self._log.info("archive records")
 
+    def on_joined(self, connection: ConnectionId) -> None:
+        """A member service records, as a client that everybody in the session sees. Errors:
+        `LineError` if there is no such client."""
+        if not self.record.is_recording:
+            return
+        try:
+            began = c.ArchiveBegan(self.record.id, self.record.name, connection)
+            self._session.apply(began)
+        except DomainError as cause:
+            raise LineError("its connection is not in the session") from cause
+
     def on_progress(self, recorded_ms: int, size_bytes: int) -> None:
         if not self.record.is_recording:
             return
         self.record = replace(self.record, recorded_ms=recorded_ms, size_bytes=size_bytes)
         if recorded_ms >= self._tools.settings.max_duration_s * 1000:
             self.handle(ArchiveEvent.MAXIMUM)
-        else:
+        elif not self.is_elsewhere:
             self._host.on_progress()
 
     def on_finished(self, result: Finished) -> None:
@@ -251,21 +276,23 @@ class Recording:
         self.handle(ArchiveEvent.CHILD_LOST)
         if self.record.status is not ArchiveStatus.STOPPED:
             return
+        if self.is_elsewhere:
+            self.record = finished_record(self.record, result, None)
+            self.handle(ArchiveEvent.FILE_KEPT)
+            return
         kept_ms = self._tools.settings.keep_h * 3_600_000
         self.record = finished_record(self.record, result, self._unix_ms() + kept_ms)
         self.handle(ArchiveEvent.FILE_DONE)
 
     def on_failed(self, code: str, text: str) -> None:
         self._log.warning("archive failed", code=code, reason=text)
-        if code in _NO_ROOM:
+        if code in _NO_ROOM and not self.is_elsewhere:
             # It stays `stopped`: house-keeping tries again while there is hope for room.
             self.handle(ArchiveEvent.DISK_FULL)
             self._close()
             self._host.on_over(self, delete_files=False)
-        elif code == _NOTHING:
-            self.handle(ArchiveEvent.NOTHING_RECORDED)
         else:
-            self.handle(ArchiveEvent.FILE_LOST)
+            self.handle(_ENDS.get(code, ArchiveEvent.FILE_LOST))
 
     def _unix_ms(self) -> int:
         return int(self._tools.clock.unix_s() * 1000)
@@ -285,8 +312,11 @@ def _earlier(known_s: float | None, now_s: float) -> float:
     return now_s if known_s is None else known_s
 
 
-def finished_record(record: ArchiveRecord, result: Finished, expires_ms: int) -> ArchiveRecord:
-    """The record with what is known of the complete file."""
+def finished_record(
+    record: ArchiveRecord, result: Finished, expires_ms: int | None
+) -> ArchiveRecord:
+    """The record with what is known of the complete file. `expires_ms` is None where it is the
+    customer's."""
     return replace(
         record,
         recorded_ms=result.recorded_ms,

@@ -15,7 +15,7 @@ import structlog
 
 from sfu.egress.composition import Composition, Layout
 from sfu.egress.jobs import EgressError
-from sfu.ids import StreamId
+from sfu.ids import ConnectionId, StreamId
 from sfu.media_plane import MediaError
 from signaling.archives.parts import ArchiveParts
 from signaling.archives.recording import (
@@ -97,10 +97,10 @@ class Archives:
     def is_available(self) -> bool:
         return self._parts.egress is not None and self._parts.settings.enabled
 
-    def check_available(self) -> None:
-        """Errors: `feature_unavailable` if this server does not record."""
-        if not self.is_available:
-            raise Unavailable(ErrorCode.FEATURE_UNAVAILABLE)
+    def check_available(self, session: SessionRecord) -> None:
+        """Errors: `feature_unavailable` if this server does not record. Encrypted sessions are
+        recorded by member services, whatever it can do."""
+        self._parts.recorder(session)
 
     async def start(
         self, project: Project, session: SessionRecord, wanted: WantedArchive
@@ -110,7 +110,7 @@ class Archives:
         Errors: `feature_unavailable`, `nobody_connected`, `invalid_stylesheet`, `archive_running`,
         `no_capacity`, `archive_quota`.
         """
-        self.check_available()
+        self.check_available(session)
         self._occupied(session)
         if wanted.composition is not None:
             await self._check_layout(project, wanted.composition, wanted.composition.layout)
@@ -153,15 +153,14 @@ class Archives:
 
     def _begin(self, project: Project, session: SessionRecord, record: ArchiveRecord) -> None:
         """Nothing is awaited from here on: a client that leaves meets a recording archive."""
-        egress, shortage = self._parts.egress, self._shortage(record)
-        if egress is None:
-            raise Unavailable(ErrorCode.NO_CAPACITY)
+        recorder = self._parts.recorder(session)
+        shortage = self._shortage(record, is_elsewhere=recorder.is_elsewhere)
         if shortage is not None:
             raise self._refused(shortage)
         recording = Recording(record, session, self._occupied(session), self, self._tools)
         self._recordings[record.id], self._projects[record.id] = recording, project
         try:
-            recording.begin(egress, self._parts.job(record))
+            recording.begin(recorder, self._parts.job(record))
         except (MediaError, EgressError) as refused:
             del self._recordings[record.id], self._projects[record.id]
             if isinstance(refused, EgressError):
@@ -169,7 +168,7 @@ class Archives:
             raise _refusal(refused) from refused
         self._count_start()
 
-    def _shortage(self, record: ArchiveRecord) -> Shortage | None:
+    def _shortage(self, record: ArchiveRecord, *, is_elsewhere: bool) -> Shortage | None:
         """Of the disk, or of places beside the other archives of its session and project: nobody
         takes all of them."""
         running = [recording.record for recording in self._recordings.values()]
@@ -177,7 +176,7 @@ class Archives:
         of_project = sum(one.project_id == record.project_id for one in running)
         if of_session >= MAX_OF_SESSION or of_project >= self._parts.settings.running_per_project:
             return Shortage.PLACES
-        return self._room.for_new(record.project_id)
+        return None if is_elsewhere else self._room.for_new(record.project_id)
 
     def _refused(self, shortage: Shortage) -> DomainError:
         self._parts.metrics.archive_starts_refused.labels(shortage.value).inc()
@@ -310,9 +309,12 @@ class Archives:
 
     def _occupied(self, session: SessionRecord) -> RecordedSession:
         actor = self._parts.sessions.find(session.session_id)
-        if actor is None or not has_announced_connections(actor.state):
+        if actor is None or not has_announced_connections(actor.state, self.recorders()):
             raise NotFound(ErrorCode.NOBODY_CONNECTED)
         return actor
+
+    def recorders(self) -> frozenset[ConnectionId]:
+        return self._parts.members.recorders()
 
     # --- what recordings say ----------------------------------------------------------------
 
@@ -335,7 +337,8 @@ class Archives:
             self._room_task = None
         for recording in list(self._recordings.values()):
             shortage = self._room.for_running(recording.record.project_id)
-            if shortage is not None and recording.record.is_recording:
+            is_here = recording.record.is_recording and not recording.is_elsewhere
+            if shortage is not None and is_here:
                 if shortage is Shortage.QUOTA:
                     self._parts.metrics.archives_over_quota.inc()
                 recording.handle(ArchiveEvent.DISK_FULL)
@@ -378,7 +381,8 @@ class Archives:
         return archive_id in self._starting or archive_id in self._recordings
 
     async def close(self, within_s: float) -> None:
-        """Stops all archives, and waits for their files; the next start finishes the others."""
+        """Stops all archives, and waits for their files; the next start finishes the others. Member
+        services finish those that they record without the server."""
         for recording in list(self._recordings.values()):
             recording.handle(ArchiveEvent.SHUTDOWN)
         try:
@@ -388,6 +392,7 @@ class Archives:
                     await self._over.wait()
         except TimeoutError:
             log.warning("archives are left for the next start", archives=len(self._recordings))
+        self._parts.members.close()
         left = self._writes.pending() | self._tasks
         if left:
             _, late = await asyncio.wait(left, timeout=_LAST_WRITES_S)

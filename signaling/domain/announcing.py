@@ -4,6 +4,8 @@ A client that uses HTTP joins for one stream. If the media plane refuses that st
 ends unannounced: neither the other clients nor the application see it come and go.
 """
 
+from collections.abc import Collection
+
 from sfu.ids import ConnectionId
 from signaling.domain.commands import Announce
 from signaling.domain.effects import Broadcast, Effects, Notify
@@ -30,5 +32,8 @@ def announce(state: SessionState, name: ConnectionId) -> Effects:
     ]
 
 
-def has_announced_connections(state: SessionState) -> bool:
-    return any(one.announced for one in state.connections.values())
+def has_announced_connections(
+    state: SessionState, but: Collection[ConnectionId] = frozenset()
+) -> bool:
+    """`but`: those that do not count, such as what records the others."""
+    return any(one.announced for name, one in state.connections.items() if name not in but)

@@ -27,18 +27,21 @@ class StreamMode(StrEnum):
 
 
 class ArchiveStatus(StrEnum):
-    """`stopped`: its file is being finished."""
+    """`stopped`: its file is being finished. `uploaded`: the file is the customer's, where a member
+    service recorded; the server has never had it."""
 
     STARTED = "started"
     PAUSED = "paused"
     STOPPED = "stopped"
     AVAILABLE = "available"
+    UPLOADED = "uploaded"
     EXPIRED = "expired"
     FAILED = "failed"
 
 
 class ArchiveEvent(StrEnum):
-    """`child_lost`: what recorded is gone for good, and what it wrote is finished."""
+    """`child_lost`: what recorded is gone for good, and what it wrote is finished. Of those that a
+    member service records, `file_kept` is the end, and what is lost with the member is not here."""
 
     STREAM_CAME = "stream_came"
     LAST_STREAM_LEFT = "last_stream_left"
@@ -50,6 +53,9 @@ class ArchiveEvent(StrEnum):
     DISK_FULL = "disk_full"
     CHILD_LOST = "child_lost"
     FILE_DONE = "file_done"
+    FILE_KEPT = "file_kept"
+    MEMBER_LOST = "member_lost"
+    MEMBER_REFUSED = "member_refused"
     NOTHING_RECORDED = "nothing_recorded"
     FILE_LOST = "file_lost"
     NO_ROOM = "no_room"
@@ -70,7 +76,7 @@ class ArchiveEffect(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why an archive stopped, as the vendor spells it; the last one is ours."""
+    """Why an archive stopped, as the vendor spells it; the last three are ours."""
 
     NONE = ""
     USER = "user initiated"
@@ -79,6 +85,8 @@ class Reason(StrEnum):
     IDLE = "maximum idle time exceeded"
     INTERNAL = "Internal server failure"
     STORAGE = "Not enough storage"
+    MEMBER_LOST = "Member service lost"
+    MEMBER_REFUSED = "Refused by the member service"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +143,8 @@ class Arrow:
 _S, _E, _F = ArchiveStatus, ArchiveEvent, ArchiveEffect
 RECORDING = frozenset({_S.STARTED, _S.PAUSED})
 UNFINISHED = RECORDING | {_S.STOPPED}
+OVER = frozenset({_S.AVAILABLE, _S.UPLOADED, _S.FAILED})
+"""Nothing works at it any more."""
 
 
 def _stopped(reason: Reason) -> Arrow:
@@ -151,6 +161,8 @@ _WHILE_RECORDING: Mapping[ArchiveEvent, Arrow] = {
     _E.NOTHING_RECORDED: Arrow(_S.FAILED, Reason.INTERNAL, (_F.FINISH, _F.DELETE_FILES)),
     _E.FILE_LOST: Arrow(_S.FAILED, Reason.INTERNAL, (_F.FINISH, _F.DELETE_FILES)),
     _E.NO_ROOM: Arrow(_S.FAILED, Reason.STORAGE, (_F.FINISH, _F.DELETE_FILES)),
+    _E.MEMBER_LOST: Arrow(_S.FAILED, Reason.MEMBER_LOST, (_F.FINISH, _F.DELETE_FILES)),
+    _E.MEMBER_REFUSED: Arrow(_S.FAILED, Reason.MEMBER_REFUSED, (_F.FINISH, _F.DELETE_FILES)),
 }
 _DELETED = Arrow(None, None, (_F.DELETE_FILES, _F.FORGET))
 ARROWS: Mapping[ArchiveStatus, Mapping[ArchiveEvent, Arrow]] = MappingProxyType(
@@ -167,14 +179,18 @@ ARROWS: Mapping[ArchiveStatus, Mapping[ArchiveEvent, Arrow]] = MappingProxyType(
         },
         _S.STOPPED: {
             _E.FILE_DONE: Arrow(_S.AVAILABLE),
+            _E.FILE_KEPT: Arrow(_S.UPLOADED, None, (_F.DELETE_FILES,)),
             _E.NOTHING_RECORDED: Arrow(_S.FAILED, None, (_F.DELETE_FILES,)),
             _E.FILE_LOST: Arrow(_S.FAILED, Reason.INTERNAL, (_F.DELETE_FILES,)),
             _E.NO_ROOM: Arrow(_S.FAILED, Reason.STORAGE, (_F.DELETE_FILES,)),
+            _E.MEMBER_LOST: Arrow(_S.FAILED, Reason.MEMBER_LOST, (_F.DELETE_FILES,)),
+            _E.MEMBER_REFUSED: Arrow(_S.FAILED, Reason.MEMBER_REFUSED, (_F.DELETE_FILES,)),
         },
         _S.AVAILABLE: {
             _E.KEPT_LONG: Arrow(_S.EXPIRED, None, (_F.DELETE_FILES,)),
             _E.DELETE: _DELETED,
         },
+        _S.UPLOADED: {_E.DELETE: _DELETED},
         _S.EXPIRED: {_E.DELETE: _DELETED},
         _S.FAILED: {_E.DELETE: _DELETED},
     }

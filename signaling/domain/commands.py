@@ -176,10 +176,12 @@ class SetLayoutClasses:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveBegan:
-    """Errors: `feature_needs_clear_media`, whatever was checked before."""
+    """`recorder`: the client that records an encrypted session, as one of its members. Without it
+    the server does. Errors: `feature_needs_clear_media`, whatever was checked before."""
 
     archive: str
     name: str
+    recorder: ConnectionId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ import structlog
 
 from sfu.core_api import MediaKind
 from sfu.ids import StreamId
-from sfu.media_plane import MediaError, Tap
+from sfu.media_plane import MediaError
 from signaling.domain.archived_streams import ArchivedStream
+from signaling.egress.recorders import StreamFeed
 
 log = structlog.get_logger(__name__)
 
@@ -16,7 +17,7 @@ log = structlog.get_logger(__name__)
 class TappedStreams:
     """Of one tap. What the plane refuses is about a stream that is just ending."""
 
-    def __init__(self, tap: Tap) -> None:
+    def __init__(self, tap: StreamFeed) -> None:
         self._tap = tap
         self._streams: dict[StreamId, ArchivedStream] = {}
 
@@ -68,7 +69,7 @@ class TappedStreams:
         said = {"event": "muted", "stream": name, "kind": kind, "muted": muted}
         self._call(lambda tap: tap.write(said))
 
-    def _call(self, call: Callable[[Tap], None]) -> None:
+    def _call(self, call: Callable[[StreamFeed], None]) -> None:
         try:
             call(self._tap)
         except MediaError as refused:

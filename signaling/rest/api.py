@@ -13,21 +13,18 @@ import structlog
 from aiohttp import web
 
 from config.settings import HttpSettings
-from signaling import audit
 from signaling.domain.errors import (
     DomainError,
     ErrorCode,
     MethodNotAllowed,
     NotFound,
-    Unauthorized,
     Unavailable,
 )
-from signaling.domain.projects import Project
-from signaling.domain.rest_credentials import Credential, read_credential
 from signaling.http.answers import Answer, error_answer, xml_error_answer
 from signaling.http.reading import read_body
 from signaling.rest import features
 from signaling.rest.call import Call, Services
+from signaling.rest.identity import identify
 from signaling.rest.requests import read_query, read_shape
 from signaling.rest.routes import ROUTES, Route
 
@@ -130,7 +127,12 @@ class RestApi:
 
     async def _answer(self, request: web.Request, match: Match) -> Answer:
         """Checks credentials, project of the path, body and feature gate, then runs the handler."""
-        credential, project = await self._identify(request, match)
+        credential, project = await identify(
+            request.headers,
+            self._services.authenticator,
+            self._services.metrics,
+            match.path.get("project"),
+        )
         route = match.route
         settings = self._settings
         body = await read_body(request, settings.max_body_bytes, settings.read_timeout_ms / 1000)
@@ -152,27 +154,6 @@ class RestApi:
         if route.needs_clear_media is not None:
             await features.gate(call, route.needs_clear_media)
         return await route.handler(call)
-
-    async def _identify(self, request: web.Request, match: Match) -> tuple[Credential, Project]:
-        """The caller. Errors: `credentials_invalid`, `project_mismatch`; both are audited."""
-        claimed = ""
-        try:
-            credential = read_credential(
-                request.headers.get("X-OPENTOK-AUTH"), request.headers.get("Authorization")
-            )
-            claimed = credential.claimed_project
-            return credential, await self._project_of(credential, match)
-        except Unauthorized as refused:
-            self._services.metrics.authentication_failures.labels("rest", refused.code.value).inc()
-            audit.credentials_refused("rest", refused, claimed)
-            raise
-
-    async def _project_of(self, credential: Credential, match: Match) -> Project:
-        project = await self._services.authenticator.project_of_request(credential)
-        named = match.path.get("project")
-        if named is not None and not project.is_named(named):
-            raise Unauthorized(ErrorCode.PROJECT_MISMATCH)
-        return project
 
     @staticmethod
     def _refusal(request: web.Request, template: str, failure: DomainError) -> Answer:

@@ -1,5 +1,5 @@
-"""Archives of sessions that are not end-to-end encrypted: one file of all streams, or one for
-each."""
+"""Archives: one file of all streams, or one for each. Sessions that are end-to-end encrypted are
+recorded by member services of their project alone."""
 
 from typing import Any
 
@@ -27,7 +27,8 @@ async def start(call: Call) -> Answer:
     """The route's gate has checked the session."""
     body = call.read(requests.StartArchive)
     archives = call.services.archives
-    archives.check_available()
+    session = await call.session(body.session_id)
+    archives.check_available(session)
     if body.has_transcription:
         raise Unavailable(ErrorCode.FEATURE_UNAVAILABLE, TRANSCRIBED)
     wanted = WantedArchive(
@@ -38,7 +39,6 @@ async def start(call: Call) -> Answer:
         tag=body.multi_archive_tag or "",
         composition=None if body.output_mode == "individual" else _composition(body),
     )
-    session = await call.session(body.session_id)
     record = await archives.start(call.project, session, wanted)
     audit.archive_changed("started", record, call.dialect)
     return _answer(call, record)

@@ -17,6 +17,7 @@ from signaling.domain.errors import ErrorCode, NotFound
 from signaling.domain.jwt_claims import Kind
 from signaling.domain.projects import Project
 from signaling.domain.session_options import SessionRecord
+from signaling.egress.members import Members
 from signaling.metrics import Metrics
 from signaling.renders.service import Renders
 from signaling.rest.bodies import Fields
@@ -47,6 +48,7 @@ class Services:
     connectors: AudioConnectors
     calls: SipCalls
     renders: Renders
+    members: Members
     callback_targets: TargetPolicy = field(default_factory=TargetPolicy)
 
 

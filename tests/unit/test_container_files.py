@@ -74,7 +74,7 @@ def test_the_core_is_compiled_before_anything_is_copied_that_changes_with_python
     lines = [" ".join(words) for words in stages()["core"]]
     compiled = next(number for number, line in enumerate(lines) if "maturin build" in line)
     assert covers([word for line in lines[:compiled] for word in line.split()], "native")
-    for package in ("config", "sfu", "signaling", "README.md"):
+    for package in ("config", "member", "sfu", "signaling", "README.md"):
         copies = [number for number, line in enumerate(lines) if line.endswith(f" {package}")]
         for number in copies:
             assert number > compiled or not lines[number].startswith("COPY"), lines[number]

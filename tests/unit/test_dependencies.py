@@ -9,7 +9,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("config", "sfu", "signaling")
+ROOMS = ("config", "member", "sfu", "signaling")
 OPTIONAL = {"sealroute-client", "numpy"}
 """Of the doctor's test call, which says what to install where they are missing."""
 OF_THE_CALL = {"aiortc"}

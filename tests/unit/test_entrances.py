@@ -64,6 +64,7 @@ HTTP: dict[tuple[str, str], tuple[Reader, int]] = {
     ("GET", "/openapi.json"): (_nothing, 0),
     ("GET", "/metrics"): (_nothing, 0),
     ("GET", "/v1/signal"): (_nothing, 0),
+    ("GET", "/v1/member"): (_nothing, 0),
     ("POST", "/v1/rooms"): (room_of_body, MAX_ROOM_BYTES),
     ("POST", "/v1/rooms/{session}"): (room_of_body, MAX_ROOM_BYTES),
     ("GET", "/archives/{id}/{link}/archive.zip"): (_nothing, 0),

@@ -280,6 +280,7 @@ describe('a server of an encrypted session', () => {
     session.on('archiveStarted', ({ id }) => seen.push(id));
     session.on('archiveStopped', ({ id }) => seen.push(id));
     socket().say({ t: 'archiveStarted', id: 'a', name: 'board meeting' });
+    socket().say({ t: 'archiveStarted', id: 'a', name: 'board meeting', recorder: 'nobody' });
     socket().say({ t: 'archiveStopped', id: 'a', name: 'board meeting' });
     assert.deepEqual(seen, []);
     assert.match(told.join(), /cannot record what it cannot decrypt/);

@@ -14,7 +14,7 @@ _MAX_SETS_BYTES = 16_384
 """More is of no real-time encoder, and the header of a file is read at once."""
 _WITHOUT_CHROMA = frozenset({66, 77, 88})
 """Baseline, Main and Extended: the record ends with the parameter sets."""
-_HAS_CHROMA = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
+HAS_CHROMA = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 """ITU-T H.264 section 7.3.2.1.1: profiles whose parameters name a chroma format."""
 
 
@@ -57,7 +57,7 @@ def _chroma_of(unit: bytes) -> tuple[int, int, int]:
     profile = bits.take(8)
     bits.take(16)
     bits.exp_golomb()
-    if profile not in _HAS_CHROMA:
+    if profile not in HAS_CHROMA:
         return 1, 0, 0
     chroma = bits.exp_golomb()
     if chroma == 3:

@@ -239,11 +239,14 @@ async def speakers(call: Call) -> None:
 
 
 async def archives(call: Call) -> None:
-    """Says that the encrypted session is recorded, and that it is no longer."""
+    """Says that the encrypted session is recorded, by itself and by somebody whom nobody sees, and
+    that it is no longer."""
     await call.live()
+    about = {"id": "a-x", "name": "board meeting"}
     for member in call.room.members:
-        for kind in ("archiveStarted", "archiveStopped"):
-            member.write({"t": kind, "id": "a-x", "name": "board meeting"})
+        member.write({"t": "archiveStarted", **about})
+        member.write({"t": "archiveStarted", **about, "recorder": "c-x"})
+        member.write({"t": "archiveStopped", **about})
     await pause(call)
 
 

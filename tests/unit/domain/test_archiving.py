@@ -34,6 +34,8 @@ TABLE = {
         E.FILE_LOST: (S.FAILED, R.INTERNAL),
         E.NOTHING_RECORDED: (S.FAILED, R.INTERNAL),
         E.NO_ROOM: (S.FAILED, R.STORAGE),
+        E.MEMBER_LOST: (S.FAILED, R.MEMBER_LOST),
+        E.MEMBER_REFUSED: (S.FAILED, R.MEMBER_REFUSED),
     },
     S.PAUSED: {
         E.STREAM_CAME: (S.STARTED, None),
@@ -47,14 +49,20 @@ TABLE = {
         E.FILE_LOST: (S.FAILED, R.INTERNAL),
         E.NOTHING_RECORDED: (S.FAILED, R.INTERNAL),
         E.NO_ROOM: (S.FAILED, R.STORAGE),
+        E.MEMBER_LOST: (S.FAILED, R.MEMBER_LOST),
+        E.MEMBER_REFUSED: (S.FAILED, R.MEMBER_REFUSED),
     },
     S.STOPPED: {
         E.FILE_DONE: (S.AVAILABLE, None),
+        E.FILE_KEPT: (S.UPLOADED, None),
         E.NOTHING_RECORDED: (S.FAILED, None),
         E.FILE_LOST: (S.FAILED, R.INTERNAL),
         E.NO_ROOM: (S.FAILED, R.STORAGE),
+        E.MEMBER_LOST: (S.FAILED, R.MEMBER_LOST),
+        E.MEMBER_REFUSED: (S.FAILED, R.MEMBER_REFUSED),
     },
     S.AVAILABLE: {E.KEPT_LONG: (S.EXPIRED, None), E.DELETE: (S.AVAILABLE, None)},
+    S.UPLOADED: {E.DELETE: (S.UPLOADED, None)},
     S.EXPIRED: {E.DELETE: (S.EXPIRED, None)},
     S.FAILED: {E.DELETE: (S.FAILED, None)},
 }
@@ -88,7 +96,8 @@ def test_what_stops_is_finished_and_what_goes_takes_its_files_with_it() -> None:
             _, effects = step(replace(RECORD, status=status), event, 9)
             records = status in (S.STARTED, S.PAUSED)
             assert (F.FINISH in effects) is (records and after in (S.STOPPED, S.FAILED))
-            gone = after in (S.FAILED, S.EXPIRED) or event is E.DELETE
+            # Of what is kept elsewhere there is an empty folder here.
+            gone = after in (S.FAILED, S.EXPIRED, S.UPLOADED) or event is E.DELETE
             assert (F.DELETE_FILES in effects) is gone
             assert (F.FORGET in effects) is (event is E.DELETE)
     assert step(RECORD, E.LAST_STREAM_LEFT, 9)[1] == (F.PAUSE,)

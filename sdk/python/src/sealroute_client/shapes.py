@@ -239,7 +239,10 @@ MESSAGES: Final = {
         {
             "id": text(most=64),
             "name": text(),
-        }
+        },
+        {
+            "recorder": or_null(text()),
+        },
     ),
     "archiveStopped": Part(
         {

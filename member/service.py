@@ -1,0 +1,144 @@
+"""The connection of a member service to the server: offers, takes what is to be recorded, reports.
+
+It comes again when it is lost. What was recorded until then is finished without the server.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from urllib.parse import urlsplit, urlunsplit
+
+import aiohttp
+from aiohttp import WSMsgType
+from msgspec import Struct
+
+from member.policy import Admission
+from member.recording import Recording, Tools
+from sfu.egress import member_lines as lines
+from sfu.egress.control import LineError
+
+log = logging.getLogger("sealroute.member")
+
+WAITS_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+CONNECT_S = 15.0
+CLOSE_S = 60.0
+"""For files that are finished when the service is stopped."""
+
+
+class Service:
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._admission = Admission(tools.policy)
+        self._recordings: dict[str, Recording] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`; then what is recorded is finished."""
+        running = asyncio.create_task(self._stay())
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
+        for recording in self._recordings.values():
+            recording.stop()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_S)
+        for task in (running, stopped, *self._tasks):
+            task.cancel()
+        await asyncio.gather(running, stopped, *self._tasks, return_exceptions=True)
+
+    async def _stay(self) -> None:
+        losses = 0
+        while True:
+            began_s = time.monotonic()
+            try:
+                await self._connection()
+                log.warning("the server closed the connection")
+            except (aiohttp.ClientError, OSError, TimeoutError) as failure:
+                log.warning("no connection to the server: %s", _words(failure))
+            except LineError as lie:
+                log.error("the server says what no server says: %s", lie)  # noqa: TRY400
+            losses = 0 if time.monotonic() - began_s > WAITS_S[-1] else losses + 1
+            await asyncio.sleep(WAITS_S[min(losses, len(WAITS_S) - 1)])
+
+    async def _connection(self) -> None:
+        """Errors: `LineError`, and those of the network."""
+        token = self._tools.key.rest_token(int(time.time()))
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as http,
+            http.ws_connect(
+                socket_url(self._tools.url),
+                headers={"X-OPENTOK-AUTH": token},
+                heartbeat=lines.HEARTBEAT_S,
+                max_msg_size=lines.MAX_LINE_BYTES,
+            ) as ws,
+        ):
+            outbox: asyncio.Queue[str] = asyncio.Queue()
+            writing = asyncio.create_task(_write(ws, outbox))
+            outbox.put_nowait(lines.encode(lines.OfferLine(["archive"])))
+            try:
+                async for message in ws:
+                    if message.type is not WSMsgType.TEXT:
+                        raise LineError("it sends what is no text")
+                    self._handle(lines.read_to_member(message.data), outbox)
+            finally:
+                writing.cancel()
+                for recording in self._recordings.values():
+                    recording.forget_server()
+
+    def _handle(self, line: lines.ToMember, outbox: "asyncio.Queue[str]") -> None:
+        def report(said: Struct) -> None:
+            outbox.put_nowait(lines.encode(said))
+
+        match line:
+            case lines.RegisteredLine():
+                log.info("registered with the server")
+            case lines.ArchiveLine():
+                self._begin(line, report)
+            case _:
+                recording = self._recordings.get(line.archive)
+                if recording is not None:
+                    recording.handle(line)
+
+    def _begin(self, line: lines.ArchiveLine, report: Callable[[Struct], None]) -> None:
+        refusal = self._admission.refusal(line.archive, line.session, time.monotonic())
+        if refusal is None and not self._tools.key.owns(line.session):
+            self._admission.running.discard(line.archive)
+            refusal = "refused"
+        if refusal is not None:
+            log.warning("archive %s: %s", line.archive, refusal)
+            report(lines.MemberFailedLine(line.archive, refusal))
+            return
+        recording = self._recordings[line.archive] = Recording(line, self._tools, report)
+        task = asyncio.create_task(self._run(recording))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, recording: Recording) -> None:
+        try:
+            await recording.run()
+        except Exception:
+            log.exception("archive %s: a fault", recording.archive)
+        finally:
+            self._recordings.pop(recording.archive, None)
+            self._admission.running.discard(recording.archive)
+
+
+def socket_url(url: str) -> str:
+    """Of the server's address, `http` or `https`."""
+    parts = urlsplit(url)
+    scheme = {"https": "wss", "http": "ws"}[parts.scheme]
+    return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + lines.PATH, "", ""))
+
+
+async def _write(ws: aiohttp.ClientWebSocketResponse, outbox: "asyncio.Queue[str]") -> None:
+    with suppress(ConnectionError):
+        while True:
+            await ws.send_str(await outbox.get())
+
+
+def _words(failure: BaseException) -> str:
+    if isinstance(failure, aiohttp.WSServerHandshakeError):
+        return f"it answered {failure.status}"
+    return str(failure) or type(failure).__name__

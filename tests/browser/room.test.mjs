@@ -194,25 +194,33 @@ test('after a restart everybody is back with devices as they were', { skip: LONG
   assert.equal(await ada.$eval('#toggle-video', (one) => one.ariaPressed), 'true');
 });
 
-test('a pin makes large, and settings show the devices in use', { skip: LONG }, async () => {
-  const ada = await visits.visit('chromium');
-  await join(ada, 'Ada');
-  const grace = await visits.visit('chromium', await linkOf(ada));
-  await join(grace, 'Grace');
-  await grace.keyboard.press('s');
-  await shown(ada, '.tile[data-kind="screen"][data-stage="true"]');
-  assert.deepEqual(await texts(ada, '.tile[data-kind="screen"] .tile-name'), ['Screen of Grace']);
-  await assertAccessible(ada, 'a shared screen');
-  await ada.focus('.tile[data-own="true"] .tile-pin');
-  await ada.keyboard.press('Enter');
-  await shown(ada, '.tile[data-own="true"][data-stage="true"]');
-  await ada.click('#open-settings');
-  await shown(ada, '#settings[open]');
-  const used = await ada.$$eval('#camera, #microphone', (lists) =>
-    lists.map((list) => list.selectedOptions[0]?.textContent),
-  );
-  for (const name of used) assert.match(name, /fake/i);
-});
+test(
+  'a pin makes large, settings show the devices in use, another secret is not quiet',
+  { skip: LONG },
+  async () => {
+    const ada = await visits.visit('chromium');
+    await join(ada, 'Ada');
+    const grace = await visits.visit('chromium', await linkOf(ada));
+    await join(grace, 'Grace');
+    await grace.keyboard.press('s');
+    await shown(ada, '.tile[data-kind="screen"][data-stage="true"]');
+    assert.deepEqual(await texts(ada, '.tile[data-kind="screen"] .tile-name'), ['Screen of Grace']);
+    await assertAccessible(ada, 'a shared screen');
+    await ada.focus('.tile[data-own="true"] .tile-pin');
+    await ada.keyboard.press('Enter');
+    await shown(ada, '.tile[data-own="true"][data-stage="true"]');
+    await ada.click('#open-settings');
+    await shown(ada, '#settings[open]');
+    const used = await ada.$$eval('#camera, #microphone', (lists) =>
+      lists.map((list) => list.selectedOptions[0]?.textContent),
+    );
+    for (const name of used) assert.match(name, /fake/i);
+    await ada.$eval('#changed-secret', (field) => (field.value = 'another secret of ours'));
+    await ada.click('#apply-secret');
+    await until(grace, () => document.querySelector('#call-state').dataset.mood === 'trouble');
+    await assertAccessible(grace, 'another secret');
+  },
+);
 
 test(
   'the page speaks the language of its reader, and another one when asked',

@@ -16,6 +16,9 @@ export const LEAST_WIDTH_PX = 96;
 export const LEAST_HEIGHT_PX = 60;
 /** Of the area, for what is large. */
 const STAGE_SHARE = 0.78;
+/** Upright, a screen is no higher than it is wide: what is left is for the others. */
+const STAGE_SHAPE = 4 / 3;
+const LEAST_STAGE_SHARE = 0.4;
 
 interface Grid {
   readonly columns: number;
@@ -70,7 +73,9 @@ export function layOutStage(others: number, area: Box): { stage: Box; others: Bo
   const isWide = area.width > area.height * 1.2;
   const whole = isWide ? area.width : area.height;
   const least = (isWide ? LEAST_WIDTH_PX : LEAST_HEIGHT_PX) + GAP_PX;
-  const large = Math.floor(Math.min(whole * STAGE_SHARE, whole - least));
+  const shaped = isWide ? whole : area.width / STAGE_SHAPE;
+  const wanted = Math.max(LEAST_STAGE_SHARE * whole, Math.min(STAGE_SHARE * whole, shaped));
+  const large = Math.floor(Math.min(wanted, whole - least));
   const rest = whole - large - GAP_PX;
   return isWide
     ? {

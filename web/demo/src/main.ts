@@ -249,6 +249,7 @@ const CLICKS: Readonly<Record<string, Action>> = {
   'new-secret': () => (input('secret').value = generateSecret()),
   'copy-link': () => copyLink('copy-link'),
   invite: () => copyLink('invite'),
+  'panel-link': () => copyLink('panel-link'),
   share: shareLink,
   'show-code': () => call && openCode(call),
   'toggle-audio': () => call?.switch('audio', !isOn('audio')),

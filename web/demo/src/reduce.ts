@@ -186,7 +186,8 @@ function media(state: State, { key, change }: Of<'media'>): State {
   const before = mediaOf(state, key);
   if (!before) return state;
   const changed = withMedia(state, key, change);
-  const isPoor = key === TILE.camera && change.level === 1 && before.level !== 1;
+  const isWatched = state.persons.size > 0;
+  const isPoor = key === TILE.camera && change.level === 1 && before.level !== 1 && isWatched;
   return isPoor ? say(changed, 'said.poor') : changed;
 }
 

@@ -32,10 +32,15 @@ export interface Participant {
   readonly isSharing: boolean;
 }
 
+/** Of the own network; what nobody gets is hardly sent, and says nothing of it. */
+export function ownLevel({ own, persons }: State): Level {
+  return persons.size === 0 ? 0 : own.level;
+}
+
 function ownTiles(state: State): Tile[] {
   const { own, pinned } = state;
   const isSending = own.hasAudio || own.hasVideo;
-  const common = { name: own.name, isOwn: true, level: own.level, notice: null };
+  const common = { name: own.name, isOwn: true, level: ownLevel(state), notice: null };
   const camera: Tile = {
     ...common,
     key: TILE.camera,

@@ -2,7 +2,7 @@
 import { button, element, foreign, mark, write } from './elements';
 import type { Kind } from './capture';
 import type { Message, Panel, State } from './state';
-import { mismatches, type Participant, participantsOf } from './tiles';
+import { mismatches, ownLevel, type Participant, participantsOf } from './tiles';
 import type { Words } from './words';
 
 /** What is said of the call as a whole, and whether it is an exception. */
@@ -30,7 +30,7 @@ function drawHeader(state: State, words: Words): void {
   const node = element('call-state');
   write(node, text);
   mark(node, 'data-mood', mood);
-  const { level } = state.own;
+  const level = ownLevel(state);
   const network = element('network');
   network.hidden = level === 0;
   mark(network, 'data-level', String(level));

@@ -231,7 +231,10 @@ test('the worse of network and audio is shown, and what is not known counts for 
 
 test('a poor own connection is announced when it becomes so', () => {
   const poor: Happening = { type: 'media', key: TILE.camera, change: { level: 1 } };
-  const state = after(JOINED, poor);
+  const alone = after(JOINED, poor);
+  assert.equal(last(alone), 'said.inAlone');
+  assert.equal(tilesOf(alone)[0]?.level, 0);
+  const state = after(JOINED, came('b'), poor);
   assert.equal(last(state), 'said.poor');
   assert.equal(after(state, poor).serial, state.serial);
 });

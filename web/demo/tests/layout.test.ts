@@ -57,10 +57,15 @@ test('the stage is large, and the others are beside it or below', () => {
       const laid = layOutStage(others, whole);
       check([laid.stage, ...laid.others], whole, `stage and ${others} in ${width}×${height}`);
       const { stage } = laid;
-      assert.ok(stage.width * stage.height > 0.55 * width * height, `${width}×${height}`);
+      assert.ok(stage.width * stage.height > 0.38 * width * height, `${width}×${height}`);
       if (others > 0) assert.ok(laid.others.length > 0);
     }
   }
+});
+
+test('below a screen on a phone held upright there is room for eight people', () => {
+  const { stage, others } = layOutStage(16, area(344, 610));
+  assert.ok(stage.width / stage.height < 16 / 9 && others.length >= 8, `${others.length}`);
 });
 
 test('a page without room shows nothing and does not fail', () => {

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { assertAccessible } from './support/axe.mjs';
 import { LONG } from './support/browsers.mjs';
 import {
+  CALL_MS,
   isEncrypted,
   join,
   joinWatched,
@@ -24,7 +25,8 @@ after(() => visits?.close());
 const focusOf = (page) => page.evaluate(() => document.activeElement.id);
 const announced = (page, text) =>
   until(page, (wanted) => document.querySelector('#announcer').textContent.includes(wanted), text);
-const shown = (page, selector) => page.waitForSelector(selector, { visible: true });
+const shown = (page, selector) =>
+  page.waitForSelector(selector, { visible: true, timeout: CALL_MS });
 const linkOf = (page) => page.evaluate(() => location.href);
 const texts = (page, selector) =>
   page.$$eval(selector, (found) => found.map((one) => one.textContent));

@@ -15,6 +15,9 @@ NOT_LONG := $(if $(WITHOUT_LONG),-m "not long")
 export TESTS_WITHOUT_LONG := $(WITHOUT_LONG)
 SIDE_BY_SIDE := --no-print-directory --jobs=$(JOBS) --output-sync=target
 
+# The core of the native SDKs is a workspace of its own; what both need is built once.
+SDK_CARGO := --manifest-path sdk/native/Cargo.toml --target-dir native/target --jobs $(JOBS) --quiet --locked
+
 NATIVE_SOURCES := $(shell find native -name '*.rs' -o -name 'Cargo.toml' -o -name 'Cargo.lock' 2>/dev/null | grep -v /target/)
 WEB_SOURCES := $(shell find sdk/web web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 # An encoder of another make, for WHIP.
@@ -117,9 +120,10 @@ test-core: ## The media core: Rust tests, instructions per packet
 test-apart: ## Browser SDK tests in Node; the container image
 	@$(MAKE) --no-print-directory --jobs=1 test-web $(IMAGE)
 
-test-native: $(VENV)/tools.stamp ## Rust tests
+test-native: $(VENV)/tools.stamp ## Rust tests, of the media core and of sdk/native
 	@# Without the extension: it has no tests, and to link it takes the headers and library of Python.
 	cd native && cargo test --workspace --exclude sealroute-python --quiet --jobs $(JOBS)
+	cargo test --workspace $(SDK_CARGO)
 
 test-python: build $(VENV)/dev.stamp $(VENV)/official.stamp ## Python tests, the official SDKs and real peers among them
 	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql ip=iproute2 baresip=baresip-core sipp=sip-tester chromium=chromium bwrap=bubblewrap nginx=nginx-core /usr/lib/nginx/modules/ngx_rtmp_module.so=libnginx-mod-rtmp $(GSTREAMER)
@@ -168,6 +172,8 @@ lint-native: build $(VENV)/dev.stamp
 	$(CORE_API) | diff - sfu/core_api.py || { echo "sfu/core_api.py is not what native/worker/src/api says: make docs"; exit 1; }
 	cd native && cargo fmt --all --check
 	cd native && cargo clippy --workspace --all-targets --quiet --jobs $(JOBS) -- -D warnings
+	cargo fmt --manifest-path sdk/native/Cargo.toml --all --check
+	cargo clippy --workspace --all-targets $(SDK_CARGO) -- -D warnings
 	cd native && cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cd native && cargo check --manifest-path fuzz/Cargo.toml --no-default-features --target-dir target --quiet --jobs $(JOBS)
 
@@ -182,6 +188,7 @@ format: $(VENV)/dev.stamp ## Format all sources
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	cd native && cargo fmt --all
+	cargo fmt --manifest-path sdk/native/Cargo.toml --all
 	cd sdk/web && npm run --silent format
 	cd sdk/web && npx --no prettier -- --write ../react/src ../../web/demo ../../web/reference/page.js ../../web/reference/index.html ../../tests/browser ../../tests/official/bridge.mjs
 
@@ -255,6 +262,7 @@ docs: build $(VENV)/dev.stamp ## Write the generated documents again
 	$(BIN)/python -m signaling.spec.typescript > sdk/web/src/signaling/messages.ts
 	$(BIN)/python -m signaling.spec.web_shapes > sdk/web/src/signaling/shapes.ts
 	$(BIN)/python -m signaling.spec.sdk_rules web > sdk/web/src/rules.ts
+	$(BIN)/python -m signaling.spec.sdk_rules native > sdk/native/rules/src/table.rs
 	$(BIN)/python -m signaling.spec.sdk_event_types web > sdk/web/src/event-types.ts
 	$(BIN)/python -m signaling.spec.sdk_event_types python > $(PYTHON_SDK)/events.py
 	$(BIN)/python -m signaling.spec.sdk_rules python | $(BIN)/ruff format --stdin-filename $(PYTHON_SDK)/rules.py - > $(VENV)/rules.py

@@ -15,7 +15,7 @@ from signaling.spec.protocol_pages import pages, write
 from signaling.spec.python_shapes import python_shapes
 from signaling.spec.sdk_event_types import check, python_events, typescript_events
 from signaling.spec.sdk_events import EVENTS, Member, PythonEvent, SdkEvent
-from signaling.spec.sdk_rules import python_rules, typescript_rules
+from signaling.spec.sdk_rules import native_rules, python_rules, typescript_rules
 from signaling.spec.typescript import typescript
 from signaling.spec.web_shapes import web_shapes
 from signaling.websocket.gate import CLOSE_CODES, MAX_INVALID_MESSAGES
@@ -59,6 +59,7 @@ def test_the_tables_of_the_python_sdk_are_not_stale(
     ("path", "generated"),
     [
         ("sdk/web/src/rules.ts", typescript_rules),
+        ("sdk/native/rules/src/table.rs", native_rules),
         ("sdk/web/src/event-types.ts", typescript_events),
         ("sdk/python/src/sealroute_client/events.py", python_events),
     ],
@@ -126,21 +127,24 @@ def test_each_message_of_the_server_has_its_shape_with_each_member() -> None:
 
 SDK_SOURCES = [
     path
-    for pattern in ("sdk/web/src/**/*.ts", "sdk/python/src/**/*.py")
+    for pattern in ("sdk/web/src/**/*.ts", "sdk/python/src/**/*.py", "sdk/native/*/src/**/*.rs")
     for path in ROOT.glob(pattern)
-    if path.name not in {"rules.ts", "rules.py"}
+    if path.name not in {"rules.ts", "rules.py", "table.rs"}
 ]
 
 
 def test_no_sdk_declares_a_rule_of_its_own() -> None:
     """Rules are imported from the generated table; a constant of the same name shadows it."""
     names = {rule.name for rule in RULES} | {"ANSWERS", "PASSING", "FINAL_CLOSES"}
-    names |= {name.removesuffix("_MS") + "_S" for name in names if name.endswith("_MS")}
+    times = {name.removesuffix("_MS") for name in names if name.endswith("_MS")}
+    names |= times | {f"{name}_S" for name in times}
     declared = {
         (path.name, found)
         for path in SDK_SOURCES
         for found in re.findall(
-            r"^(?:export )?(?:const )?([A-Z_]+)(?:: [^=\n]+)? = ", path.read_text(), re.MULTILINE
+            r"^ *(?:export |pub |pub\(crate\) )?(?:const )?([A-Z_]+)(?:: [^=\n]+)? = ",
+            path.read_text(),
+            re.MULTILINE,
         )
     }
     assert len(SDK_SOURCES) > 100

@@ -97,6 +97,7 @@ HOSTILE = """<!doctype html><title>hostile</title>
       tell('image', () => loaded('img', `http://${there}/x.png`)),
       tell('webrtc', gathered),
       tell('window', async () => (open('file:///etc/passwd') ? 'open' : 'none')),
+      tell('other window', async () => open(`http://${there}/`, '_blank', 'noopener') ?? 'none'),
       tell('camera', () => navigator.mediaDevices.getUserMedia({ audio: true }).then(() => 'on')),
       tell('capture', () => navigator.mediaDevices.getDisplayMedia({}).then(() => 'on')),
     ]);

@@ -275,7 +275,9 @@ class Browser:
 
     def _meet(self, target: object) -> None:
         """A window that a page opened is closed: it would be seen by nobody."""
-        if isinstance(target, dict) and target.get("type") == "page" and target.get("openerId"):
+        if not self._publisher or not isinstance(target, dict):
+            return  # those of the start
+        if target.get("type") == "page" and target.get("targetId") not in self._tabs:
             self._ask("Target.closeTarget", {"targetId": target.get("targetId")}, "")
 
     def _ask(self, method: str, given: Mapping[str, object], session: str) -> None:

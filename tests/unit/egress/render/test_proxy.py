@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 
 import pytest
 
 from sfu.egress.render.proxy import OwnServer, Proxy
 from sfu.target_policy import TargetPolicy, networks
+from tests.certificates import write_certificate
 
 
 def listening():
@@ -19,13 +21,13 @@ class World:
     """A server that says what it was asked, and a proxy with two doors. `asked`: the heads that
     came to the server."""
 
-    async def open(self, allowed):
+    async def open(self, allowed, tls=None):
         self.asked: list[bytes] = []
-        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=tls)
         self.port = self.server.sockets[0].getsockname()[1]
         own = OwnServer(
             ("127.0.0.1", self.port),
-            secure=False,
+            secure=tls is not None,
             media={("198.51.100.1", 4000): ("127.0.0.1", self.port)},
         )
         self.proxy = Proxy(TargetPolicy(networks(allowed)), own)
@@ -144,6 +146,18 @@ async def test_the_publishing_tab_gets_its_page_the_sdk_and_its_signaling(world)
     _, nothing = await world.ask(world.own, tunnel, b"GET /v2/project/1 HTTP/1.1\r\n\r\n")
     assert nothing == b""
     assert len(world.asked) == 2
+
+
+async def test_signaling_behind_tls_is_reached_too(tmp_path):
+    write_certificate(tmp_path)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
+    world = World()
+    await world.open("", tls)
+    sdk = b"GET http://publisher.localhost/sdk/sealroute.js HTTP/1.1\r\n\r\n"
+    (script,) = await world.ask(world.own, sdk)
+    assert script.endswith(b"hi")
+    await world.close()
 
 
 async def test_a_second_request_on_a_connection_is_not_read_as_the_first_ones(world):

@@ -87,6 +87,14 @@ $(VENV)/official.stamp: $(VENV)/tools.stamp tests/official/package-lock.json
 	@cd tests/official && npm ci --loglevel=error
 	@touch $@
 
+# Object stores of other makes, each with a folder of its own.
+$(VENV)/buckets.stamp: $(VENV)/tools.stamp tests/moto.txt
+	@echo "Installing moto and Azurite, for archives in buckets"
+	@[ -x .cache/moto/bin/python ] || $(PYTHON) -m venv .cache/moto
+	@.cache/moto/bin/pip install --quiet --no-deps --requirement tests/moto.txt
+	@mkdir -p .cache/azurite && cd .cache/azurite && npm install --silent --no-audit --no-fund azurite@3.35.0
+	@touch $@
+
 build: ## Build everything into .venv
 	@$(MAKE) --silent --no-print-directory --jobs=$(JOBS) $(VENV)/native.stamp $(VENV)/client.stamp $(VENV)/web.stamp
 
@@ -125,7 +133,7 @@ test-native: $(VENV)/tools.stamp ## Rust tests, of the media core and of sdk/nat
 	cd native && cargo test --workspace --exclude sealroute-python --quiet --jobs $(JOBS)
 	cargo test --workspace $(SDK_CARGO)
 
-test-python: build $(VENV)/dev.stamp $(VENV)/official.stamp ## Python tests, the official SDKs and real peers among them
+test-python: build $(VENV)/dev.stamp $(VENV)/official.stamp $(VENV)/buckets.stamp ## Python tests, the official SDKs and real peers among them
 	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql ip=iproute2 baresip=baresip-core sipp=sip-tester chromium=chromium bwrap=bubblewrap nginx=nginx-core /usr/lib/nginx/modules/ngx_rtmp_module.so=libnginx-mod-rtmp $(GSTREAMER)
 	scripts/live-tests --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 4 --ignore tests/hostile $(NOT_LONG)
 

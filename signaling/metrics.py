@@ -232,6 +232,12 @@ class Metrics:
             ("reason",),
             registry=registry,
         )
+        self.archive_uploads = Counter(
+            "sealroute_archive_uploads_total",
+            "Attempts to bring archives to buckets, by result; given_up: the file stays here.",
+            ("result",),
+            registry=registry,
+        )
         self.downloads_refused = Counter(
             "sealroute_archive_downloads_refused_total",
             "Downloads of archives above the limits of their archive, network, project, or of all.",

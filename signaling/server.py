@@ -27,15 +27,17 @@ from signaling.addresses import ONLY_LOOPBACK, only_loopback, public_addresses
 from signaling.administration import DEVELOPMENT_FILE, NO_PROJECT, first_project, welcome
 from signaling.archives.files import ArchiveFiles
 from signaling.archives.parts import ArchiveParts
-from signaling.archives.running import EgressOpener, archive_folder, open_egress, running_archives
+from signaling.archives.running import (
+    EgressOpener,
+    archive_folder,
+    open_egress,
+    open_uploader,
+    running_archives,
+)
 from signaling.authenticator import Authenticator
 from signaling.broadcasts.folders import BroadcastFolders
 from signaling.broadcasts.parts import BroadcastParts
-from signaling.broadcasts.running import (
-    broadcast_folder,
-    open_hls,
-    running_broadcasts,
-)
+from signaling.broadcasts.running import broadcast_folder, open_hls, running_broadcasts
 from signaling.broadcasts.service import Broadcasts
 from signaling.callbacks.service import running_callbacks, target_policy
 from signaling.calls.running import running_calls
@@ -175,6 +177,8 @@ async def running_server(
             links=Links(settings.archive.public_url),
             styles=await stack.enter_async_context(running_styles(settings, metrics)),
             members=members,
+            uploader=open_uploader(settings),
+            allowed_networks=settings.egress.allowed_networks,
         )
         archives = await stack.enter_async_context(running_archives(parts))
         broadcasts = await stack.enter_async_context(_broadcasting(settings, parts, directory))

@@ -27,6 +27,7 @@ from tests.conversation import House, settle
 from tests.fakes.egress import FakeEgress, FakeJob
 from tests.fakes.stylesheets import FakeStylesheets
 from tests.fakes.taps import FakeTap
+from tests.fakes.uploads import FakeUploader
 
 WANTED = WantedArchive("n", StreamMode.AUTO, has_audio=True, has_video=True, tag="")
 
@@ -48,6 +49,8 @@ class ArchiveWorld:
     """`notices`: what the application was told, all of it. `tap`: that of the last archive."""
 
     tap: FakeTap
+    time_passes = False
+    """Whether the clock goes on while something waits."""
 
     def __init__(
         self, store: Store, folder: Path, project: Project | None = None, **settings: object
@@ -56,6 +59,7 @@ class ArchiveWorld:
         self.house = House()
         self.egress = FakeEgress()
         self.stylesheets = FakeStylesheets()
+        self.uploader = FakeUploader()
         self.files = FilesOnDisk(folder / "archives")
         self.metrics = Metrics(dict)
         self.members = Members(self.metrics)
@@ -88,13 +92,16 @@ class ArchiveWorld:
             styles=Styles(self.stylesheets, self.metrics),
             members=self.members,
             sleep=self._sleep,
+            uploader=self.uploader,
+            allowed_networks="10.9.0.0/16",
         )
         self.archives = Archives(parts)
         self.keeping = HouseKeeping(parts, self.archives)
         self.runs.append(self.archives)
 
     async def _sleep(self, seconds: float) -> None:
-        del seconds
+        if self.time_passes:
+            self.house.time.advance(seconds)
         await asyncio.sleep(0)
 
     def _report(self, _record: SessionRecord, notice: Notify) -> None:
@@ -117,6 +124,7 @@ class ArchiveWorld:
 
     async def close(self) -> None:
         """Everything that a test left running."""
+        await self.keeping.close()
         for archives in self.runs:
             await archives.close(0.01)
         await self.house.plane.close()

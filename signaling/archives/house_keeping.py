@@ -11,7 +11,8 @@ from sfu.ids import short
 from signaling.archives.parts import ArchiveParts
 from signaling.archives.recording import finished_record
 from signaling.archives.service import Archives
-from signaling.domain.archiving import ArchiveEvent, ArchiveRecord, step
+from signaling.archives.uploads import Uploads
+from signaling.domain.archiving import ArchiveEvent, ArchiveRecord, ArchiveStatus, step
 from signaling.domain.errors import Unavailable
 from signaling.domain.projects import Project
 from signaling.domain.session_options import SessionRecord
@@ -30,6 +31,8 @@ class HouseKeeping:
         self._parts = parts
         self._archives = archives
         self._store = parts.store.archives
+        self._uploads = Uploads(parts, parts.uploader, self._apply, parts.allowed_networks)
+        archives.on_complete = self._uploads.offer
 
     async def run(self) -> None:
         """Finishes what an earlier run or a full disk left, and deletes what was kept long enough.
@@ -55,6 +58,9 @@ class HouseKeeping:
         """Finishes the archives in this node's folders that nothing records."""
         for record in await self._store.unfinished_archives():
             if self._archives.is_in_use(record.id) or not await self._parts.files.exist(record):
+                continue
+            if record.status is ArchiveStatus.STOPPED and record.sha256:
+                self._uploads.offer(record)
                 continue
             owner, project = await self._owners(record)
             if owner is not None and project is not None:
@@ -83,12 +89,25 @@ class HouseKeeping:
             return
         kept_ms = self._parts.settings.keep_h * 3_600_000
         finished = finished_record(stopped, result, self._parts.unix_ms() + kept_ms)
+        if self._parts.uploader and await self._parts.store.buckets.bucket(record.project_id):
+            await self._store.change_archive(finished)
+            self._uploads.offer(finished)
+            return
         await self._changed(owner, project, finished, ArchiveEvent.FILE_DONE)
 
     async def _owners(self, record: ArchiveRecord) -> tuple[SessionRecord | None, Project | None]:
         store = self._parts.store
         owner = await store.session(record.session_id)
         return owner, await store.project_named(record.project_id)
+
+    async def _apply(self, record: ArchiveRecord, event: ArchiveEvent) -> None:
+        owner, project = await self._owners(record)
+        if owner is not None and project is not None:
+            await self._changed(owner, project, record, event)
+
+    async def close(self) -> None:
+        """Ends uploads that are under way; the next start begins them again."""
+        await self._uploads.close()
 
     async def _changed(
         self, owner: SessionRecord, project: Project, record: ArchiveRecord, event: ArchiveEvent

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from config.settings import ArchiveSettings
 from sfu.egress.jobs import ArchiveJob, Egress
+from sfu.egress.uploads import BucketUploads
 from signaling.archives.files import ArchiveFiles
 from signaling.archives.recording import RecordedSession
 from signaling.clock import Clock
@@ -37,8 +38,9 @@ class RecordedSessions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ArchiveParts:
-    """`egress` is None if this installation cannot record. `members` are those that do it in
-    encrypted sessions, for their customers."""
+    """`egress` is None if this installation cannot record, `uploader` if it reaches no bucket.
+    `members` are those that record encrypted sessions, for their customers. `allowed_networks`:
+    where buckets may be beside public addresses, space-separated."""
 
     store: Store
     sessions: RecordedSessions
@@ -53,6 +55,8 @@ class ArchiveParts:
     styles: Styles
     members: Members
     sleep: Sleep = asyncio.sleep
+    uploader: BucketUploads | None = None
+    allowed_networks: str = ""
 
     def job(self, record: ArchiveRecord) -> ArchiveJob:
         return ArchiveJob(

@@ -102,6 +102,8 @@ class Recording:
         self.is_elsewhere = False
         self.owner = owner
         self.selected: dict[StreamId, Selection] = {}
+        self.goes_to_bucket = False
+        """Its file is not for downloads: the record stays `stopped` until it is uploaded."""
         self._session = session
         self._host = host
         self._tools = tools
@@ -282,7 +284,11 @@ class Recording:
             return
         kept_ms = self._tools.settings.keep_h * 3_600_000
         self.record = finished_record(self.record, result, self._unix_ms() + kept_ms)
-        self.handle(ArchiveEvent.FILE_DONE)
+        if self.goes_to_bucket:
+            self._close()
+            self._host.on_over(self, delete_files=False)
+        else:
+            self.handle(ArchiveEvent.FILE_DONE)
 
     def on_failed(self, code: str, text: str) -> None:
         self._log.warning("archive failed", code=code, reason=text)

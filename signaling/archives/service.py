@@ -9,6 +9,7 @@ reported at once and stored in order behind the earlier ones.
 import asyncio
 import math
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -79,6 +80,9 @@ class Archives:
     def __init__(self, parts: ArchiveParts) -> None:
         self._parts = parts
         self._store = parts.store.archives
+        self._store_of_buckets = parts.store.buckets
+        self.on_complete: Callable[[ArchiveRecord], None] = lambda _: None
+        """Called with each record whose file is complete and goes to a bucket."""
         self._tools = RecordingTools(parts.clock, parts.schedule, parts.settings, parts.styles)
         self._recordings: dict[str, Recording] = {}
         self._projects: dict[str, Project] = {}
@@ -122,7 +126,9 @@ class Archives:
                 await self._stopped_are_stored(session)
                 await self._store.add_archive(record)
                 await self._room.look(self._owners() | {project.api_key})
+                goes_to_bucket = await self._has_bucket(project)
                 self._begin(project, session, record)
+                self._recordings[record.id].goes_to_bucket = goes_to_bucket
             except BaseException:
                 await self._undo(record)
                 raise
@@ -132,6 +138,11 @@ class Archives:
         finally:
             self._starting.discard(record.id)
         return record
+
+    async def _has_bucket(self, project: Project) -> bool:
+        if self._parts.uploader is None:
+            return False
+        return await self._store_of_buckets.bucket(project.api_key) is not None
 
     def _new_record(
         self, project: Project, session: SessionRecord, wanted: WantedArchive
@@ -355,6 +366,8 @@ class Archives:
     def on_over(self, recording: Recording, *, delete_files: bool) -> None:
         record = recording.record
         self._count_end(record)
+        if record.status is ArchiveStatus.STOPPED:
+            self._writes.later(record.id, lambda: self._store.change_archive(record))
         task = asyncio.create_task(self._end(recording, delete_files=delete_files))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -367,6 +380,8 @@ class Archives:
         self._recordings.pop(record.id, None)
         self._projects.pop(record.id, None)
         self._over.set()
+        if record.status is ArchiveStatus.STOPPED and record.sha256:
+            self.on_complete(record)
 
     def notify(self, owner: SessionRecord, record: ArchiveRecord, project: Project) -> None:
         details = archive_details(record, self.link(project, record))

@@ -21,6 +21,7 @@ CHANGING = frozenset(
         "project update",
         "project rotate",
         "project retire-key",
+        "project storage",
         "project remove",
         "operator add",
         "operator remove",

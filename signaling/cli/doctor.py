@@ -13,7 +13,7 @@ from config.settings import Settings
 from sfu.egress import capacity, landlock
 from signaling.addresses import ONLY_LOOPBACK, only_loopback, public_addresses
 from signaling.archives.files import ArchiveFiles
-from signaling.archives.running import archive_folder
+from signaling.archives.running import OF_BUCKETS, archive_folder
 from signaling.calls import running as calls
 from signaling.cli import doctor_machine
 from signaling.cli.doctor_renders import renders_finding
@@ -53,6 +53,7 @@ def examine(settings: Settings, url: str | None) -> list[Finding]:
         _rooms(settings),
         _archives(settings),
         _custom_layouts(settings),
+        _buckets(settings),
         _audio_connector(settings),
         _sip(settings),
         renders_finding(settings),
@@ -230,6 +231,21 @@ def _custom_layouts(settings: Settings) -> Finding:
             "pip install 'sealroute[egress]', and Debian's package libpangoft2-1.0-0.",
         )
     return Finding(check, "ok", "read by processes without files and network")
+
+
+def _buckets(settings: Settings) -> Finding:
+    """Whether finished archives can leave this machine for a bucket."""
+    check = "archives in buckets"
+    absent = missing_packages(OF_BUCKETS)
+    if not settings.archive.enabled:
+        return Finding(check, "ok", "off in the settings")
+    if absent:
+        text = f"none, files stay here: {', '.join(absent)} is not installed (sealroute[egress])"
+        return Finding(check, "ok", text)
+    text = "at public addresses"
+    if settings.egress.allowed_networks:
+        text += f" and {settings.egress.allowed_networks}"
+    return Finding(check, "ok", text)
 
 
 def _audio_connector(settings: Settings) -> Finding:

@@ -2,9 +2,11 @@
 
 import argparse
 
+from sfu.egress.buckets import Bucket, BucketKind
 from signaling import administration
-from signaling.cli.shell import Adder, Shell, UsageError, read_pem
+from signaling.cli.shell import Adder, Shell, UsageError, read_pem, read_secret
 from signaling.domain import project_changes
+from signaling.domain.buckets import checked_bucket, described_bucket
 from signaling.domain.errors import BadRequest, ErrorCode
 from signaling.domain.project_changes import ProjectChange, changed
 from signaling.domain.projects import Project
@@ -86,6 +88,21 @@ class ProjectCommands:
             arguments, lambda one: project_changes.without_key(one, arguments.key_id)
         )
 
+    def storage(self, arguments: argparse.Namespace) -> int:
+        """Sets where finished archives go, or shows it."""
+        wanted = _bucket(arguments)
+
+        async def work(store: Store) -> dict[str, object]:
+            project = await administration.existing_project(store, arguments.api_key)
+            if wanted is not None or arguments.local:
+                await store.buckets.set_bucket(project.api_key, wanted)
+            return described_bucket(await store.buckets.bucket(project.api_key))
+
+        found: dict[str, object] = self._shell.with_store(arguments, work)  # type: ignore[assignment]
+        lines = (f"{name} {value}" for name, value in found.items() if value is not None)
+        self._shell.show(arguments, found, "\n".join(lines))
+        return 0
+
     def remove(self, arguments: argparse.Namespace) -> int:
         async def work(store: Store) -> Project:
             if arguments.yes:
@@ -122,6 +139,24 @@ class ProjectCommands:
         return 0
 
 
+def _bucket(arguments: argparse.Namespace) -> Bucket | None:
+    """None unless one is named. Errors: `UsageError`, `ConfigurationError`, `invalid_parameter`."""
+    kinds = {"s3": arguments.s3, "azure": arguments.azure}
+    named = [(kind, name) for kind, name in kinds.items() if name is not None]
+    if len(named) + arguments.local > 1:
+        raise UsageError("--s3, --azure and --local exclude each other")
+    if not named:
+        return None
+    if arguments.identity is None or arguments.secret_file is None:
+        raise UsageError("a bucket needs --identity and --secret-file")
+    kind, name = named[0]
+    secret = read_secret(arguments.secret_file)
+    vendor: BucketKind = "s3" if kind == "s3" else "azure"
+    region = arguments.region or "us-east-1"
+    bucket = Bucket(vendor, name, arguments.identity, secret, region, arguments.endpoint)
+    return checked_bucket(bucket)
+
+
 def _line(project: Project) -> str:
     e2ee = "e2ee" if project.e2ee_enabled else "-"
     return f"{project.api_key:>10}  {project.application_id}  {e2ee:4}  {project.name}"
@@ -142,15 +177,27 @@ def add_commands(add: Adder, shell: Shell) -> None:
     update = add("update", commands.update, "change a project")
     rotate = add("rotate", commands.rotate, "give a project a new API secret and print it")
     retire = add("retire-key", commands.retire_key, "remove a public key")
+    storage = add("storage", commands.storage, "show or set where finished archives go")
+    _add_storage(storage)
     remove = add("remove", commands.remove, "remove a project with its sessions and callbacks")
     remove.add_argument("--yes", action="store_true", help="without it, nothing is removed")
-    for parser in (update, rotate, retire, remove):
+    for parser in (update, rotate, retire, storage, remove):
         parser.add_argument("--api-key", required=True, help="or the application id")
     _add_properties(update)
     rotate.add_argument(
         "--grace-hours", type=int, default=24, help="how long the old one stays valid (default 24)"
     )
     retire.add_argument("--key-id", required=True, help="as `list --json` shows it")
+
+
+def _add_storage(storage: argparse.ArgumentParser) -> None:
+    storage.add_argument("--s3", metavar="BUCKET", help="a bucket of S3, or of what speaks like it")
+    storage.add_argument("--azure", metavar="CONTAINER", help="a container of Azure Blob Storage")
+    storage.add_argument("--local", action="store_true", help="they stay on the node (the default)")
+    storage.add_argument("--identity", help="the id of the access key, or the account of Azure")
+    storage.add_argument("--secret-file", help="a file with the access key's secret; - for stdin")
+    storage.add_argument("--region", help="of S3 (default us-east-1)")
+    storage.add_argument("--endpoint", help="a URL, unless it is the one of AWS or Azure")
 
 
 def _add_properties(update: argparse.ArgumentParser) -> None:

@@ -1,6 +1,7 @@
 """Services of the command line for its commands."""
 
 import argparse
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,3 +42,15 @@ def read_pem(file: str | None) -> str | None:
         raise ConfigurationError(f"cannot read {file}: {cause.strerror}") from cause
     except UnicodeDecodeError as cause:
         raise ConfigurationError(f"cannot read {file}: it is not a PEM file") from cause
+
+
+def read_secret(file: str) -> str:
+    """The first line of a file, or of the standard input (-): what a command line has, others see.
+    Errors: `ConfigurationError`."""
+    try:
+        text = sys.stdin.readline() if file == "-" else Path(file).read_text(encoding="ascii")
+    except OSError as cause:
+        raise ConfigurationError(f"cannot read {file}: {cause.strerror}") from cause
+    except UnicodeDecodeError as cause:
+        raise ConfigurationError(f"cannot read {file}: it is not a secret") from cause
+    return text.splitlines()[0].strip() if text.strip() else ""

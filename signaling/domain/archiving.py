@@ -27,8 +27,8 @@ class StreamMode(StrEnum):
 
 
 class ArchiveStatus(StrEnum):
-    """`stopped`: its file is being finished. `uploaded`: the file is the customer's, where a member
-    service recorded; the server has never had it."""
+    """`stopped`: its file is being finished, or is on its way to a bucket. `uploaded`: the file is
+    the customer's, in a bucket or where a member service recorded it."""
 
     STARTED = "started"
     PAUSED = "paused"

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from sfu.egress.buckets import Bucket
 from signaling.domain.archiving import ArchiveRecord
 from signaling.domain.broadcasting import BroadcastRecord
 from signaling.domain.callbacks import Callback
@@ -141,6 +142,16 @@ class ArchiveStore(Protocol):
         """False if it does not exist."""
 
 
+class BucketStore(Protocol):
+    """Where finished archives go. Every method may raise `Unavailable` (`storage_unavailable`)."""
+
+    async def bucket(self, project_id: str) -> Bucket | None:
+        """That of a project, by its API key; None: its archives stay on the node."""
+
+    async def set_bucket(self, project_id: str, bucket: Bucket | None) -> None:
+        """Errors: `invalid_parameter` when the project does not exist."""
+
+
 class BroadcastStore(Protocol):
     """Every method may raise `Unavailable` (`storage_unavailable`)."""
 
@@ -211,6 +222,8 @@ class Store(ProjectStore, SessionStore, Protocol):
     def archives(self) -> ArchiveStore: ...
     @property
     def broadcasts(self) -> BroadcastStore: ...
+    @property
+    def buckets(self) -> BucketStore: ...
     @property
     def callbacks(self) -> CallbackStore: ...
     @property

@@ -23,6 +23,14 @@ projects = sa.Table(
     sa.Column("max_publish_bps", sa.Integer, nullable=True),
 )
 
+buckets = sa.Table(
+    "buckets",
+    metadata,
+    sa.Column("project_id", sa.String(10), sa.ForeignKey("projects.api_key"), primary_key=True),
+    sa.Column("settings", sa.Text, nullable=False),
+)
+"""`settings`: wrapped, for they have the secret of an access key."""
+
 operators = sa.Table(
     "operators",
     metadata,

@@ -13,6 +13,7 @@ from signaling.domain.session_options import ArchiveMode, MediaMode, SessionOpti
 from signaling.storage.archives import SqlArchives
 from signaling.storage.base import ProjectEdit
 from signaling.storage.broadcasts import SqlBroadcasts
+from signaling.storage.buckets import SqlBuckets
 from signaling.storage.callbacks import SqlCallbacks
 from signaling.storage.database import Database, may_be_name
 from signaling.storage.group_commit import GroupCommit
@@ -21,6 +22,7 @@ from signaling.storage.renders import SqlRenders
 from signaling.storage.schema import (
     archives,
     broadcasts,
+    buckets,
     callback_outbox,
     callbacks,
     projects,
@@ -28,6 +30,8 @@ from signaling.storage.schema import (
     sessions,
 )
 from signaling.storage.wrapping import SecretWrapper
+
+_OF_A_PROJECT = (callback_outbox, callbacks, archives, broadcasts, buckets, renders, sessions)
 
 
 class SqlStore:
@@ -38,6 +42,7 @@ class SqlStore:
         self._wrapper = wrapper
         self._archives = SqlArchives(database)
         self._broadcasts = SqlBroadcasts(database, wrapper)
+        self._buckets = SqlBuckets(database, wrapper)
         self._callbacks = SqlCallbacks(database)
         self._operators = SqlOperators(database)
         self._renders = SqlRenders(database, wrapper)
@@ -50,6 +55,10 @@ class SqlStore:
     @property
     def broadcasts(self) -> SqlBroadcasts:
         return self._broadcasts
+
+    @property
+    def buckets(self) -> SqlBuckets:
+        return self._buckets
 
     @property
     def callbacks(self) -> SqlCallbacks:
@@ -116,7 +125,15 @@ class SqlStore:
 
         def work(connection: sa.Connection) -> bool:
             api_key = connection.execute(query).scalar()
-            for table in (callback_outbox, callbacks, archives, broadcasts, renders, sessions):
+            for table in (
+                callback_outbox,
+                callbacks,
+                archives,
+                broadcasts,
+                buckets,
+                renders,
+                sessions,
+            ):
                 connection.execute(table.delete().where(table.c.project_id == api_key))
             gone = connection.execute(projects.delete().where(projects.c.api_key == api_key))
             return gone.rowcount == 1
@@ -132,6 +149,7 @@ class SqlStore:
             await self.change_project(project.api_key, lambda unchanged: unchanged)
         await self._broadcasts.rewrap_outputs()
         await self._renders.rewrap_details()
+        await self._buckets.rewrap_buckets()
         return len(found)
 
     async def has_unwrapped_secrets(self) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
+from sfu.egress.buckets import Bucket
 from signaling.domain.callbacks import ONE, Callback
 from signaling.domain.errors import BadRequest, ErrorCode, Unavailable
 from signaling.domain.operators import new_operator, token_hash
@@ -94,6 +95,7 @@ async def test_a_removed_project_takes_all_that_is_its_own_with_it(store):
         await store.add_project(one)
         await store.add_session(record(one, f"2_{one.api_key}"))
         await store.archives.add_archive(archive(one, f"archive-{one.api_key}"))
+        await store.buckets.set_bucket(one.api_key, Bucket("s3", "recordings", "id", "secret"))
         name = f"callback-{one.api_key}"
         await store.callbacks.add_callback(
             Callback(name, one.api_key, "stream", "created", "http://app.test/x", 1)
@@ -105,6 +107,8 @@ async def test_a_removed_project_takes_all_that_is_its_own_with_it(store):
     found = [await store.session(f"2_{one.api_key}") for one in (gone, kept)]
     assert [one is None for one in found] == [True, False]
     assert [await store.callbacks.waiting_of(one.api_key) for one in (gone, kept)] == [0, 1]
+    assert await store.buckets.bucket(gone.api_key) is None
+    assert await store.buckets.bucket(kept.api_key) is not None
     assert await store.archives.archive(f"archive-{gone.api_key}") is None
     assert await store.archives.archive(f"archive-{kept.api_key}") is not None
     assert await store.callbacks.callbacks_of(gone.api_key) == ()
@@ -159,6 +163,33 @@ async def test_the_callback_of_a_render_goes_once_it_is_over_and_delivered(store
     left = await store.callbacks.known_callbacks_of(owner.api_key)
     assert {one.id for one in left} == {"runs", "waits"}
     assert await store.callbacks.callbacks_of(owner.api_key) == ()
+
+
+SETTINGS = sa.text("SELECT settings FROM buckets")
+
+
+async def test_a_bucket_comes_back_as_it_was_set_and_its_secret_is_wrapped(store):
+    owner = project(1)
+    await store.add_project(owner)
+    assert await store.buckets.bucket(owner.api_key) is None
+    for bucket in (
+        Bucket("s3", "recordings", "id", "a-secret-of-s3", "eu-central-1", "https://s3.test"),
+        Bucket("azure", "recordings", "account", "another-secret"),
+    ):
+        await store.buckets.set_bucket(owner.api_key, bucket)
+        assert await store.buckets.bucket(owner.api_key) == bucket
+        assert bucket.secret not in repr(bucket)
+        wrapped = await store._database.read(lambda c: c.execute(SETTINGS).scalar_one())
+        assert bucket.secret not in wrapped
+        assert bucket.name not in wrapped
+    assert await store.rewrap_secrets() == 1
+    assert await store.buckets.bucket(owner.api_key) == bucket
+    await store.buckets.set_bucket(owner.api_key, None)
+    assert await store.buckets.bucket(owner.api_key) is None
+    for stranger in ("99", "", "\0"):
+        assert await store.buckets.bucket(stranger) is None
+    with pytest.raises(BadRequest):
+        await store.buckets.set_bucket("99", bucket)
 
 
 async def test_operators_are_known_by_the_hash_of_their_token(store):

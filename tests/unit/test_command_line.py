@@ -53,6 +53,38 @@ def test_a_new_project_is_printed_with_exactly_its_three_credentials(shell):
     assert project["apiSecret"] not in json.dumps(listed)
 
 
+def test_a_project_is_given_a_bucket_and_its_secret_is_never_shown(shell, tmp_path):
+    _, project, _ = shell("project", "create", "--name", "shop")
+    words = ("project", "storage", "--api-key", project["apiKey"])
+    assert shell(*words)[1] == {"storage": "local"}
+    secret = tmp_path / "secret"
+    secret.write_text("very-secret-key\n")
+    given = ("--identity", "AKIA1", "--secret-file", str(secret))
+    endpoint = ("--endpoint", "https://minio.example.com:9000", "--region", "eu-central-1")
+    code, set_, _ = shell(*words, "--s3", "recordings", *given, *endpoint)
+    wanted = {"storage": "s3", "bucket": "recordings", "identity": "AKIA1"} | {
+        "region": "eu-central-1",
+        "endpoint": "https://minio.example.com:9000",
+    }
+    assert (code, set_, shell(*words)[1]) == (0, wanted, wanted)
+    code, set_, _ = shell(*words, "--azure", "recordings", *given)
+    assert (code, set_["storage"], set_["endpoint"]) == (0, "azure", None)
+    for wrong in (
+        ("--s3", "recordings"),
+        ("--s3", "recordings", "--azure", "recordings", *given),
+        ("--s3", "Not_A_Bucket", *given),
+        ("--s3", "recordings", *given, "--endpoint", "file:///etc/passwd"),
+        ("--s3", "recordings", "--identity", "AKIA1", "--secret-file", str(tmp_path / "none")),
+        ("--s3", "recordings", "--identity", "", "--secret-file", str(secret)),
+    ):
+        code, _, complaint = shell(*words, *wrong)
+        assert code != 0
+        assert "very-secret" not in complaint
+    assert shell(*words)[1]["storage"] == "azure"
+    assert shell(*words, "--local")[1] == {"storage": "local"}
+    assert "very-secret" not in (shell.data_dir / "audit.log").read_text()
+
+
 def test_what_a_shell_changes_is_on_record_without_values_or_credentials(shell):
     _, project, _ = shell("project", "create", "--name", "shop")
     words = ("--api-key", project["apiKey"])

@@ -11,7 +11,7 @@ from signaling.domain.session_options import ArchiveMode
 from signaling.protocol import messages as m
 from signaling.storage.sqlite import open_sqlite
 from tests.archive_world import ArchiveWorld
-from tests.conversation import settle
+from tests.served import until
 
 
 @pytest.fixture
@@ -33,11 +33,7 @@ async def world(tmp_path):
 
 async def started(world, count):
     """The archives, once there are so many."""
-    for _ in range(1_000):
-        if len(world.egress.jobs) == count and not world.automatic._tasks:
-            break
-        await settle()
-    assert len(world.egress.jobs) == count
+    await until(lambda: len(world.egress.jobs) == count and not world.automatic._tasks)
     return [one.record for one in world.archives.running()]
 
 

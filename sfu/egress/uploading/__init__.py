@@ -1,0 +1,1 @@
+"""Files of archives on their way to a bucket, in processes of their own."""

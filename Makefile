@@ -34,7 +34,7 @@ PYTHON_SDK := sdk/python/src/sealroute_client
 # Python's side of the seam to the media core, from its description in Rust.
 CORE_API = cargo run --quiet --manifest-path native/Cargo.toml --jobs $(JOBS) -p sealroute-schema | $(BIN)/python scripts/core_api.py | $(BIN)/ruff format --stdin-filename sfu/core_api.py -
 
-.PHONY: fuzz check-descriptors check-switches help run build packages test test-all test-parts test-image test-deploy image-not-tested test-python test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format screenshots bench bench-quick bench-full bench-forwarding bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-attack docs docs-site clean
+.PHONY: fuzz check-descriptors check-switches help run build packages test test-all test-parts test-image test-deploy image-not-tested test-python test-egress test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format screenshots bench bench-quick bench-full bench-forwarding bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-attack docs docs-site clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -136,6 +136,18 @@ test-native: $(VENV)/tools.stamp ## Rust tests, of the media core and of sdk/nat
 test-python: build $(VENV)/dev.stamp $(VENV)/official.stamp $(VENV)/buckets.stamp ## Python tests, the official SDKs and real peers among them
 	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql ip=iproute2 baresip=baresip-core sipp=sip-tester chromium=chromium bwrap=bubblewrap nginx=nginx-core /usr/lib/nginx/modules/ngx_rtmp_module.so=libnginx-mod-rtmp $(GSTREAMER)
 	scripts/live-tests --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 4 --ignore tests/hostile $(NOT_LONG)
+
+# What leaves a session: tests/egress/README.md says what each of them shows.
+EGRESS_TESTS := tests/unit/egress tests/unit/archives tests/unit/broadcasts tests/unit/hls tests/unit/renders tests/unit/member \
+	tests/unit/connectors tests/unit/calls tests/unit/rest/test_archives.py tests/unit/rest/test_broadcasts.py tests/contract/test_core_taps.py \
+	tests/contract/test_taps.py tests/interop/test_tap.py tests/interop/test_archives.py tests/interop/test_composed_archives.py tests/interop/test_broadcasts.py \
+	tests/interop/test_rtmp_targets.py tests/interop/test_audio_connector.py tests/interop/test_sip_calls.py tests/interop/test_sip_servers.py \
+	tests/interop/test_renders.py tests/interop/test_member_archives.py tests/interop/test_buckets.py tests/official/test_archives.py \
+	tests/official/test_renders.py tests/official/test_audio_connector.py tests/official/test_sip_calls.py
+
+test-egress: build $(VENV)/dev.stamp $(VENV)/official.stamp $(VENV)/buckets.stamp ## What leaves a session: archives, broadcasts, renders, calls, buckets; the long tests too
+	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql ip=iproute2 baresip=baresip-core sipp=sip-tester chromium=chromium bwrap=bubblewrap nginx=nginx-core /usr/lib/nginx/modules/ngx_rtmp_module.so=libnginx-mod-rtmp $(GSTREAMER)
+	scripts/live-tests --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 4 $(EGRESS_TESTS)
 
 test-web: $(VENV)/web.stamp ## Browser SDK tests in Node
 	cd sdk/web && npm test --silent

@@ -282,6 +282,7 @@ docs: build $(VENV)/dev.stamp ## Write the generated documents again
 	$(BIN)/python -m signaling.spec.typescript > sdk/web/src/signaling/messages.ts
 	$(BIN)/python -m signaling.spec.web_shapes > sdk/web/src/signaling/shapes.ts
 	$(BIN)/python -m signaling.spec.sdk_rules web > sdk/web/src/rules.ts
+	$(BIN)/python -m signaling.spec.native_messages > sdk/native/protocol/src/messages.rs
 	$(BIN)/python -m signaling.spec.sdk_rules native > sdk/native/rules/src/table.rs
 	$(BIN)/python -m signaling.spec.sdk_event_types web > sdk/web/src/event-types.ts
 	$(BIN)/python -m signaling.spec.sdk_event_types python > $(PYTHON_SDK)/events.py

@@ -11,6 +11,7 @@ from msgspec.structs import fields
 from signaling.domain.errors import ErrorCode
 from signaling.protocol.shapes import CLIENT_MESSAGES, SERVER_MESSAGES, all_structs, struct_of
 from signaling.spec.client_rules import ANSWERS, FINAL_CLOSES, RULES
+from signaling.spec.native_messages import native_messages
 from signaling.spec.protocol_pages import pages, write
 from signaling.spec.python_shapes import python_shapes
 from signaling.spec.sdk_event_types import check, python_events, typescript_events
@@ -60,6 +61,7 @@ def test_the_tables_of_the_python_sdk_are_not_stale(
     [
         ("sdk/web/src/rules.ts", typescript_rules),
         ("sdk/native/rules/src/table.rs", native_rules),
+        ("sdk/native/protocol/src/messages.rs", native_messages),
         ("sdk/web/src/event-types.ts", typescript_events),
         ("sdk/python/src/sealroute_client/events.py", python_events),
     ],
@@ -123,6 +125,16 @@ def test_each_message_of_the_server_has_its_shape_with_each_member() -> None:
         assert [line.split(":")[0].strip() for line in found.splitlines() if line] == [
             field.encode_name for field in fields(cls)
         ]
+
+
+def test_each_message_of_a_client_and_of_the_server_has_its_type_in_rust() -> None:
+    text = native_messages()
+    for cls in SERVER_MESSAGES:
+        assert f"impl Part for {cls.__name__} {{" in text
+        assert f'"{struct_of(cls).tag}" => Self::{cls.__name__}(Part::read(members)?)' in text
+    for cls in CLIENT_MESSAGES:
+        assert f"impl Write for {cls.__name__} {{" in text
+        assert f'Self::{cls.__name__}(_) => "{struct_of(cls).tag}"' in text
 
 
 SDK_SOURCES = [

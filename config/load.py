@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from config.broadcast_settings import BroadcastSettings
+from config.caption_settings import CaptionSettings
 from config.environment import without_services
 from config.render_settings import RenderSettings
 from config.secret import Secret
@@ -79,6 +80,7 @@ SECTIONS = {
     "egress": EgressSettings,
     "archive": ArchiveSettings,
     "broadcast": BroadcastSettings,
+    "captions": CaptionSettings,
     "connector": ConnectorSettings,
     "sip": SipSettings,
     "render": RenderSettings,

@@ -7,6 +7,7 @@ commented sample `default.toml` has the same defaults; a test compares them.
 from dataclasses import dataclass, field
 
 from config.broadcast_settings import BroadcastSettings
+from config.caption_settings import CaptionSettings
 from config.knobs import knob
 from config.render_settings import RenderSettings
 from config.secret import Secret
@@ -488,4 +489,5 @@ class Settings:
     connector: ConnectorSettings = field(default_factory=ConnectorSettings)
     sip: SipSettings = field(default_factory=SipSettings)
     render: RenderSettings = field(default_factory=RenderSettings)
+    captions: CaptionSettings = field(default_factory=CaptionSettings)
     log: LogSettings = field(default_factory=LogSettings)

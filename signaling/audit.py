@@ -11,6 +11,7 @@ import structlog
 from sfu.ids import short
 from signaling.domain.archiving import ArchiveRecord
 from signaling.domain.broadcasting import BroadcastRecord
+from signaling.domain.captioning import CaptionsRecord
 from signaling.domain.errors import DomainError
 from signaling.domain.features import Feature
 from signaling.domain.projects import is_api_key, is_application_id
@@ -21,6 +22,7 @@ _log = structlog.get_logger("audit")
 UNKNOWN = "unknown"
 ArchiveAction = Literal["started", "stopped", "deleted"]
 BroadcastAction = Literal["started", "stopped"]
+CaptionsAction = Literal["started", "stopped"]
 
 
 def feature_refused(feature: Feature, reason: str, record: SessionRecord, dialect: str) -> None:
@@ -53,6 +55,17 @@ def broadcast_changed(action: BroadcastAction, record: BroadcastRecord, dialect:
         project=record.project_id,
         session=short(record.session_id[-12:]),
         broadcast=short(record.id),
+        dialect=dialect,
+    )
+
+
+def captions_changed(action: CaptionsAction, record: CaptionsRecord, dialect: str) -> None:
+    """An application started or stopped captions."""
+    _log.info(
+        f"captions {action}",
+        project=record.project_id,
+        session=short(record.session_id[-12:]),
+        captions=short(record.id),
         dialect=dialect,
     )
 

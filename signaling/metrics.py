@@ -274,6 +274,10 @@ class Metrics:
         """`counters`: totals of the renders, by name."""
         self.registry.register(_ProcessCounters("sealroute_render_", _RENDER_TOTALS, counters))
 
+    def watch_captions(self, counters: Callable[[], Mapping[str, int]]) -> None:
+        """`counters`: totals of captions, by name."""
+        self.registry.register(_ProcessCounters("sealroute_captions_", _CAPTION_TOTALS, counters))
+
     def watch_egress(self, counters: Callable[[], Mapping[str, int]]) -> None:
         """Reads the totals of recording processes (`Egress.counters`) at each scrape."""
         self.registry.register(_EgressCounters(counters))
@@ -384,6 +388,20 @@ _RENDER_TOTALS = {
     "bytes": "Bytes to and from rendered pages.",
 }
 """By the names of `RenderEgress.counters()`."""
+
+
+_CAPTION_TOTALS = {
+    "restarts": "Processes of captions that died and were followed by another one.",
+    "lies": "Processes of captions that said what none says, and were killed.",
+    "captions": "Captions that came from processes, also those that nobody asked for.",
+    "phrases": "Phrases that were recognized.",
+    "blocks_dropped": "20 ms of speech that were not recognized: too many people spoke at once, or"
+    " this machine is too slow.",
+    "late_packets": "Packets of participants that came after later ones had been recognized.",
+    "streams_left_out": "Streams that were not heard: a session had too many.",
+    "undecodable_packets": "Packets of participants that are not Opus.",
+}
+"""By the names of `CaptionEgress.counters()`."""
 
 
 class _ProcessCounters(Collector):

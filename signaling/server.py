@@ -41,6 +41,13 @@ from signaling.broadcasts.running import broadcast_folder, open_hls, running_bro
 from signaling.broadcasts.service import Broadcasts
 from signaling.callbacks.service import running_callbacks, target_policy
 from signaling.calls.running import running_calls
+from signaling.captions.marks import Marks
+from signaling.captions.running import (
+    marks_folder,
+    open_captioners,
+    running_captions,
+)
+from signaling.captions.service import CaptionParts
 from signaling.clock import Clock, SystemClock
 from signaling.connectors.running import ConnectorOpener, open_connectors, running_connectors
 from signaling.draining import Drain, DrainEnd, Hurried, StopSignals
@@ -54,6 +61,7 @@ from signaling.http.request_gate import RequestGate
 from signaling.http.runner import Deadlines, Gates, HttpRunner
 from signaling.http.served_certificate import CHECK_S, ServedCertificate
 from signaling.ice_servers import ice_servers_of
+from signaling.leaving import Leaving, leave, refuse_joins
 from signaling.logs import configure_logs
 from signaling.memory import MemoryReturn, keep_for_good, system_trim
 from signaling.metrics import Metrics
@@ -78,9 +86,6 @@ log = structlog.get_logger(__name__)
 LAG_SAMPLE_S = 0.5
 MAX_PORT = 65_535
 COUNT_SAMPLE_S = 1.0
-_FOR_ARCHIVES = 0.6
-"""The part of the time for a shutdown in which files of archives are finished; clients still have
-to be notified within the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +207,9 @@ async def running_server(
                 running_renders(renders_of(settings, parts, directory.find, node))
             ),
             members=members,
+            captions=await stack.enter_async_context(
+                running_captions(_caption_parts(settings, parts, directory))
+            ),
             callback_targets=targets,
         )
         gate = WebSocketGate(authenticator, directory, clock, settings, metrics)
@@ -218,9 +226,9 @@ async def running_server(
         stack.push_async_callback(operations.cleanup)
         runner = HttpRunner(web_app.build(), Deadlines.of(settings.http), gates())
         await _listen(runner, settings.http, bound, certificate)
-        refusing = partial(_refuse_joins, readiness, directory, metrics)
-        leaving = _Leaving(runner, directory, services, refusing)
-        stack.push_async_callback(_leave, leaving, settings.signaling.shutdown_ms / 1000)
+        refusing = partial(refuse_joins, readiness, directory, metrics)
+        leaving = Leaving(runner, directory, services, refusing)
+        stack.push_async_callback(leave, leaving, settings.signaling.shutdown_ms / 1000)
         for sampler in (
             *(_sample_lag(metrics), _sample_counts(metrics, live)),
             *([] if certificate is None else [_watch(certificate)]),
@@ -281,6 +289,22 @@ async def _broadcasting(
     )
     async with running_broadcasts(parts, hls) as broadcasts:
         yield broadcasts
+
+
+def _caption_parts(
+    settings: Settings, archives: ArchiveParts, directory: SessionDirectory
+) -> CaptionParts:
+    return CaptionParts(
+        store=archives.store,
+        sessions=directory,
+        marks=Marks(marks_folder(settings)),
+        egress=open_captioners(settings),
+        report_event=archives.report_event,
+        metrics=archives.metrics,
+        clock=archives.clock,
+        schedule=archives.schedule,
+        settings=settings.captions,
+    )
 
 
 async def _first_words(store: Store, clock: Clock, settings: Settings, url: str) -> str | None:
@@ -432,40 +456,6 @@ def _url(settings: Settings, port: int) -> str:
     host = settings.http.host
     shown = "localhost" if host in ("0.0.0.0", "::", "127.0.0.1") else host  # noqa: S104 - compared
     return f"{'https' if settings.http.tls_certificate else 'http'}://{shown}:{port}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Leaving:
-    """What ends in order at a shutdown."""
-
-    runner: web.AppRunner
-    directory: SessionDirectory
-    services: Services
-    refuse_joins: Callable[[], None]
-
-
-def _refuse_joins(readiness: Readiness, directory: SessionDirectory, metrics: Metrics) -> None:
-    readiness.accepting = False
-    directory.refuse_joins()
-    metrics.draining.set(1)
-
-
-async def _leave(parts: _Leaving, within_s: float) -> None:
-    """Refuses new clients, stops listening, finishes archives and broadcasts while media lasts,
-    disconnects every client, then closes the sockets."""
-    parts.refuse_joins()
-    for site in list(parts.runner.sites):
-        await site.stop()
-    services = parts.services
-    services.renders.leave()
-    in_time_s = within_s * _FOR_ARCHIVES
-    await asyncio.gather(services.archives.close(in_time_s), services.broadcasts.close(in_time_s))
-    try:
-        async with asyncio.timeout(within_s):
-            await parts.directory.close()
-    except TimeoutError:
-        log.warning("not every client was notified of the shutdown")
-    await parts.runner.cleanup()
 
 
 async def _cancel(task: "asyncio.Task[None]") -> None:

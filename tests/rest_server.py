@@ -9,6 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 from config.broadcast_settings import BroadcastSettings
+from config.caption_settings import CaptionSettings
 from config.settings import ArchiveSettings, ConnectorSettings, HttpSettings, RoomsSettings
 from config.sip_settings import SipSettings
 from sfu.core_api import MediaKind
@@ -23,6 +24,8 @@ from signaling.broadcasts.folders import BroadcastFolders
 from signaling.broadcasts.parts import BroadcastParts
 from signaling.broadcasts.service import Broadcasts
 from signaling.calls.service import CallParts, SipCalls
+from signaling.captions.marks import Marks
+from signaling.captions.service import CaptionParts, Captions
 from signaling.clock import SystemClock
 from signaling.connectors.service import AudioConnectors, ConnectorParts
 from signaling.domain.errors import ErrorCode, NotFound
@@ -167,6 +170,21 @@ def broadcast_parts(store: Store, metrics: Metrics, data_dir: Path) -> Broadcast
     )
 
 
+def caption_parts(store: Store, metrics: Metrics, data_dir: Path) -> CaptionParts:
+    """Of a server that cannot recognize speech."""
+    return CaptionParts(
+        store=store,
+        sessions=NoSessions(),
+        marks=Marks(data_dir / "captions"),
+        egress=None,
+        report_event=lambda _record, _notice: None,
+        metrics=metrics,
+        clock=SystemClock(),
+        schedule=asyncio.get_running_loop().call_later,
+        settings=CaptionSettings(),
+    )
+
+
 def connectors_of(metrics: Metrics) -> AudioConnectors:
     """Of a server that cannot connect audio."""
     dialer = Dialer(TargetPolicy())
@@ -188,6 +206,7 @@ async def refuse_websocket(_request: web.Request) -> web.StreamResponse:
 
 
 ArchivesOf = Callable[[Store, Project], Archives] | None
+CaptionsOf = Callable[[Store, Project], Captions] | None
 BroadcastsOf = Callable[[Store, Project], Broadcasts] | None
 
 
@@ -222,11 +241,13 @@ async def open_rest_server(
     connectors: AudioConnectors | None = None,
     calls: SipCalls | None = None,
     rendering: dict[str, object] | None = None,
+    captions_of: CaptionsOf = None,
     **project: object,
 ):
     """A server with one project; keyword arguments are the project's. `archives_of`: its archives,
     if it can record; `broadcasts_of` the same; `connectors`, if it can connect audio; `calls`,
-    if it can call; `rendering`: of `render_parts`, if it can render."""
+    if it can call; `rendering`: of `render_parts`, if it can render; `captions_of`: its captions,
+    if it can recognize speech."""
     store = await open_migrated(data_dir)
     options = {"now_ms": 1_700_000_000_000, "e2ee_enabled": True, **project}
     owner = new_project(random_bytes=os.urandom(44), **options)
@@ -251,6 +272,9 @@ async def open_rest_server(
         calls=calls or calls_of(metrics),
         renders=renders_of(store, data_dir, **(rendering or {})),
         members=archives._parts.members,
+        captions=Captions(caption_parts(store, metrics, data_dir))
+        if captions_of is None
+        else captions_of(store, owner),
     )
     rooms = Rooms(store, clock, RoomsSettings(enabled=True), http or HttpSettings())
     downloads, places = _open_downloads(services, data_dir, http or HttpSettings(), max_downloads)

@@ -1,18 +1,11 @@
 """What nobody asks for: broadcasts that a killed server left are ended, and folders that nobody
 watches any more are deleted."""
 
-from collections.abc import Awaitable, Callable
-
-import structlog
-
 from signaling.broadcasts.parts import BroadcastParts
 from signaling.broadcasts.service import Broadcasts
 from signaling.domain.broadcasting import BroadcastEvent, BroadcastRecord
-from signaling.domain.errors import Unavailable
+from signaling.egress.house_keeping import keep_house
 
-log = structlog.get_logger(__name__)
-
-KEEP_HOUSE_S = 60.0
 KEEP_ENDED_S = 60
 """Players that are behind see the end; long enough for those with the longest delay."""
 
@@ -25,21 +18,13 @@ class HouseKeeping:
 
     async def run(self) -> None:
         """Runs until it is cancelled."""
-        while True:
-            await self._try("ending broadcasts of an earlier run", self.recover)
-            await self._try("stopping broadcasts", self.stop_orphans)
-            await self._try("looking for room", self._broadcasts.end_without_room)
-            await self._try("deleting broadcasts", self.delete_old)
-            await self._parts.sleep(KEEP_HOUSE_S)
-
-    @staticmethod
-    async def _try(what: str, work: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await work()
-        except Unavailable:
-            log.warning("the storage does not answer", while_=what)
-        except Exception:
-            log.exception("broadcasts: a fault", while_=what)
+        chores = {
+            "ending broadcasts of an earlier run": self.recover,
+            "stopping broadcasts": self.stop_orphans,
+            "looking for room": self._broadcasts.end_without_room,
+            "deleting broadcasts": self.delete_old,
+        }
+        await keep_house(chores, self._parts.sleep)
 
     async def recover(self) -> None:
         """Ends what this node's folders say to run, and nothing runs."""

@@ -25,9 +25,9 @@ from signaling.domain.broadcasting import (
 )
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.session_state import SessionState
+from signaling.egress.lifespan import Ends, Lifespan
 from signaling.egress.styles import Frame, StyledLayout, Styles
 from signaling.egress.tapped_streams import TappedStreams
-from signaling.sessions.client_slot import Timer
 from signaling.sessions.context import Schedule
 from signaling.sessions.watching import SessionWatcher
 
@@ -84,9 +84,13 @@ class BroadcastRun:
         self._streams: TappedStreams | None = None
         layout = layout_of(record.layout)
         self._styled = StyledLayout(tools.styles, frame_of(record), layout, self._arrange)
-        self._began_s = tools.clock.monotonic_s()
-        self._empty_since_s: float | None = None
-        self._timer: Timer | None = None
+        ends = Ends(
+            record.max_duration_s,
+            BroadcastEvent.MAXIMUM,
+            tools.settings.empty_s,
+            BroadcastEvent.SESSION_EMPTY,
+        )
+        self._lifespan = Lifespan(ends, tools.clock, tools.schedule, self.handle)
         self._is_over = False
         self._log = log.bind(broadcast=short(record.id))
 
@@ -103,7 +107,7 @@ class BroadcastRun:
         self._tap, self._streams = tap, TappedStreams(tap)
         self._host.on_changed(self)
         self._session.watch(self)
-        self._set_timer()
+        self._lifespan.begin()
         self.on_change()
 
     def select(self, stream: StreamId, selection: Selection | None) -> None:
@@ -137,9 +141,7 @@ class BroadcastRun:
 
     def _finish(self) -> None:
         self._styled.close()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._lifespan.end()
         if self._tap is not None:
             self._tap.end()
         if self._job is not None:
@@ -156,26 +158,11 @@ class BroadcastRun:
         streams = archived_streams(state, self.record, self.selected)
         self._streams.update(streams)
         self._styled.update(streams)
-        is_empty = not has_announced_connections(state)
-        if is_empty is (self._empty_since_s is None):
-            self._empty_since_s = self._tools.clock.monotonic_s() if is_empty else None
-            self._set_timer()
+        self._lifespan.note_presence(is_empty=not has_announced_connections(state))
 
     def on_end(self) -> None:
         """The session's media ends."""
         self.handle(BroadcastEvent.SHUTDOWN)
-
-    def _set_timer(self) -> None:
-        """When it stops by itself if nothing changes, and why."""
-        if self._timer is not None:
-            self._timer.cancel()
-        due = [(self._began_s + self.record.max_duration_s, BroadcastEvent.MAXIMUM)]
-        if self._empty_since_s is not None:
-            empty_s = self._tools.settings.empty_s
-            due.append((self._empty_since_s + empty_s, BroadcastEvent.SESSION_EMPTY))
-        due_s, event = min(due, key=lambda one: one[0])
-        wait_s = max(0.0, due_s - self._tools.clock.monotonic_s())
-        self._timer = self._tools.schedule(wait_s, lambda: self.handle(event))
 
     # --- what the plane, the job and the viewers say ----------------------------------------
 

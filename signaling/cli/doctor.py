@@ -11,10 +11,12 @@ from urllib.parse import urlsplit
 from config.load import ConfigurationError
 from config.settings import Settings
 from sfu.egress import capacity, landlock
+from sfu.egress.caption_jobs import LANGUAGES
 from signaling.addresses import ONLY_LOOPBACK, only_loopback, public_addresses
 from signaling.archives.files import ArchiveFiles
 from signaling.archives.running import OF_BUCKETS, archive_folder
 from signaling.calls import running as calls
+from signaling.captions import running as captions
 from signaling.cli import doctor_machine
 from signaling.cli.doctor_renders import renders_finding
 from signaling.cli.doctor_server import local_findings, local_server, server_findings
@@ -57,6 +59,7 @@ def examine(settings: Settings, url: str | None) -> list[Finding]:
         _audio_connector(settings),
         _sip(settings),
         renders_finding(settings),
+        _captions(settings),
     ]
     if url is not None:
         found += [*url_findings(url), *server_findings(url, verified=True)]
@@ -289,6 +292,23 @@ def _sip(settings: Settings) -> Finding:
     text = f"up to {settings.sip.calls_max} calls, RTP on UDP"
     text += f" {settings.sip.first_port} to {settings.sip.last_port}"
     return Finding(check, "ok", text)
+
+
+def _captions(settings: Settings) -> Finding:
+    """Whether what is said in a clear session can be captioned here."""
+    check = "captions"
+    if not settings.captions.enabled:
+        return Finding(check, "ok", "off in the settings")
+    absent = missing_packages(captions.NEEDED)
+    if absent:
+        return Finding(
+            check,
+            "warning",
+            f"cannot recognize speech without {', '.join(absent)}",
+            f"pip install {' '.join(absent)}, or set [captions] enabled to false.",
+        )
+    text = f"up to {settings.captions.sessions_max} sessions, {settings.captions.engines} speakers"
+    return Finding(check, "ok", f"{text} of each at a time; {', '.join(LANGUAGES)}")
 
 
 def _has_tap_reader() -> bool:

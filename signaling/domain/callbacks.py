@@ -23,6 +23,7 @@ from signaling.domain.broadcasting import (
     RtmpOutput,
     broadcast_details,
 )
+from signaling.domain.captioning import DEFAULT_LANGUAGE, CaptionsRecord, captions_details
 from signaling.domain.effects import EventName, Notify
 from signaling.domain.errors import BadRequest, ErrorCode
 from signaling.domain.projects import Project
@@ -59,7 +60,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "sip": _SIP_EVENTS,
     }
 )
-"""Events that can be registered. Those of captions never happen: the server lacks this feature."""
+"""Events that can be registered."""
 _WANTED_BY: Mapping[EventName, tuple[str, str]] = MappingProxyType(
     {
         "sessionCreated": ("session", "created"),
@@ -71,6 +72,7 @@ _WANTED_BY: Mapping[EventName, tuple[str, str]] = MappingProxyType(
         "archive": ("archive", "status"),
         "broadcast": ("broadcast", "status"),
         "render": ("render", "status"),
+        "captions": ("captions", "status"),
         "callCreated": ("sip", "created"),
         "callUpdated": ("sip", "updated"),
         "callDestroyed": ("sip", "destroyed"),
@@ -140,6 +142,8 @@ def callback_event(record: SessionRecord, notice: Notify, at_ms: int) -> Callbac
         details = dict(notice.broadcast)
     elif notice.render is not None:
         details = dict(notice.render)
+    elif notice.captions is not None:
+        details = dict(notice.captions)
     elif notice.call is not None:
         details = dict(notice.call)
     elif notice.connection is not None:
@@ -204,6 +208,8 @@ def sample(project: Project, event: EventName, now_ms: int) -> dict[str, object]
         details |= broadcast_details(_sample_broadcast(project, now_ms), _SAMPLE_PLAYLIST)
     if event == "render":
         details |= render_details(_sample_render(project, now_ms))
+    if event == "captions":
+        details |= captions_details(_sample_captions(project, now_ms), now_ms)
     if event in _SAMPLE_CALLS:
         details |= _sample_call(event, now_ms)
     elif event.endswith("Destroyed") and not event.startswith("session"):
@@ -286,6 +292,19 @@ def _sample_render(project: Project, now_ms: int) -> RenderRecord:
         updated_ms=now_ms,
         stream_id="00000000-0000-4000-8000-000000000002",
         status=RenderStatus.STARTED,
+    )
+
+
+def _sample_captions(project: Project, now_ms: int) -> CaptionsRecord:
+    return CaptionsRecord(
+        id="00000000-0000-4000-8000-000000000006",
+        project_id=project.api_key,
+        session_id="test",
+        language=DEFAULT_LANGUAGE,
+        partials=False,
+        max_duration_s=DEFAULT_MAX_DURATION_S,
+        created_ms=now_ms,
+        updated_ms=now_ms,
     )
 
 

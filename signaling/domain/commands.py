@@ -189,6 +189,16 @@ class ArchiveEnded:
     archive: str
 
 
+@dataclass(frozen=True, slots=True)
+class CaptionSpoken:
+    """Somebody said something on a stream. `is_final`: the text of the phrase does not change any
+    more. Errors: `captions_need_clear_media`, whatever was checked before."""
+
+    stream: StreamId
+    text: str = field(repr=False)
+    is_final: bool
+
+
 Command = (
     Join
     | Announce
@@ -210,4 +220,5 @@ Command = (
     | SetLayoutClasses
     | ArchiveBegan
     | ArchiveEnded
+    | CaptionSpoken
 )

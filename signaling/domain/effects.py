@@ -27,6 +27,7 @@ EventName = Literal[
     "archive",
     "broadcast",
     "render",
+    "captions",
     "callCreated",
     "callUpdated",
     "callDestroyed",
@@ -135,9 +136,9 @@ class RestartIceMedia:
 @dataclass(frozen=True, slots=True)
 class Notify:
     """An event for the application's callbacks. `subject` is the id of the session, connection,
-    stream, archive, broadcast, render or SIP call; `connection` is the event's connection, or the
-    publisher of its stream. `archive`, `broadcast`, `render`, `call`: the members of the event of
-    one."""
+    stream, archive, broadcast, render, captions or SIP call; `connection` is the event's
+    connection, or the publisher of its stream. `archive`, `broadcast`, `render`, `captions`,
+    `call`: the members of the event of one."""
 
     event: EventName
     subject: str
@@ -147,6 +148,7 @@ class Notify:
     archive: Mapping[str, object] | None = field(default=None, compare=False)
     broadcast: Mapping[str, object] | None = field(default=None, compare=False, repr=False)
     render: Mapping[str, object] | None = field(default=None, compare=False, repr=False)
+    captions: Mapping[str, object] | None = field(default=None, compare=False)
     call: Mapping[str, object] | None = field(default=None, compare=False)
 
 

@@ -97,6 +97,7 @@ class ErrorCode(StrEnum):
     INVALID_STYLESHEET = "invalid_stylesheet"
     RENDER_NOT_FOUND = "render_not_found"
     CALL_NOT_FOUND = "call_not_found"
+    CAPTIONS_RUNNING = "captions_running"
     CAPTIONS_NOT_FOUND = "captions_not_found"
     CALLBACK_NOT_FOUND = "callback_not_found"
     STORAGE_UNAVAILABLE = "storage_unavailable"

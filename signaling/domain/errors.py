@@ -462,6 +462,9 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
     ),
     _E.RENDER_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Render not found."),
     _E.CALL_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Audio connection not found."),
+    _E.CAPTIONS_RUNNING: _row(
+        Conflict, 409, _PARAMETER, "The session is captioned already: stop those captions first."
+    ),
     _E.CAPTIONS_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Captions not found."),
     _E.CALLBACK_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Callback not found."),
     _E.STORAGE_UNAVAILABLE: _row(

@@ -51,6 +51,7 @@ def handle_publish(state: SessionState, command: FromClient[m.Publish], now_ms: 
             video_type=request.video_type,
             video_dimensions=request.video_dimensions,
             frame_rate=request.frame_rate,
+            has_captions=request.has_captions and "audio" in kinds and state.hears_media,
         ),
         owner=command.connection,
         mids={track.mid: track.kind for track in request.tracks},
@@ -187,7 +188,7 @@ def handle_update(state: SessionState, command: FromClient[m.UpdateStream], now_
     request = command.message
     found = state.own_stream(command.connection, request.stream_id)
     stream = StreamId(request.stream_id)
-    changes = _changes(found, request)
+    changes = _changes(found, request, is_clear=state.hears_media)
     effects: Effects = []
     if request.has_audio is not None and found.muted:
         effects = _answer_mute(state, found, has_audio=request.has_audio)
@@ -199,13 +200,15 @@ def handle_update(state: SessionState, command: FromClient[m.UpdateStream], now_
     return [*effects, Send(command.connection, m.Ok(re=request.id))]
 
 
-def _changes(found: Stream, request: m.UpdateStream) -> dict[str, Any]:
-    """The requested changes, without those of a kind that the stream has no track of."""
+def _changes(found: Stream, request: m.UpdateStream, *, is_clear: bool) -> dict[str, Any]:
+    """The requested changes, without those of a kind that the stream has no track of. `is_clear`:
+    the server could caption it."""
     kinds = found.mids.values()
     asked = {
         "has_audio": request.has_audio if "audio" in kinds else None,
         "has_video": request.has_video if "video" in kinds else None,
         "video_dimensions": request.video_dimensions if "video" in kinds else None,
+        "has_captions": request.has_captions if "audio" in kinds and is_clear else None,
     }
     return {name: value for name, value in asked.items() if value is not None}
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 from signaling.domain import (
     announcing,
     archive_notices,
+    caption_delivery,
     encryption,
     fan_out,
     membership,
@@ -77,6 +78,7 @@ COMMANDS: dict[type, Handler] = dict(
         _command(c.SetLayoutClasses, moderation.handle_layout),
         _command(c.ArchiveBegan, archive_notices.handle_began),
         _command(c.ArchiveEnded, archive_notices.handle_ended),
+        _command(c.CaptionSpoken, caption_delivery.handle_caption),
     ]
 )
 

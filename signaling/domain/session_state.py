@@ -99,7 +99,8 @@ class Connection:
 class Stream:
     """`muted`: a moderator muted the audio, and the core does not forward it. `complied`: the
     publisher's audio was off at the mute or was switched off since, so it may unmute.
-    `unencrypted_*`: packets that the plaintext guard dropped, and when (monotonic)."""
+    `unencrypted_*`: packets that the plaintext guard dropped, and when (monotonic). `partials`:
+    captions of it that are not final."""
 
     info: StreamInfo
     owner: ConnectionId
@@ -113,6 +114,7 @@ class Stream:
     unencrypted_packets: int = 0
     unencrypted_ms: int | None = None
     welcome_bytes: int = 0
+    partials: Bucket | None = None
 
 
 @dataclass(slots=True)
@@ -126,6 +128,7 @@ class Subscriber:
     wants_video: bool
     resolution: Dimensions | None
     frame_rate: float | None
+    wants_captions: bool = False
     mismatched: bool = False
     decrypted: int = 0
     failed: int = 0
@@ -158,6 +161,11 @@ class SessionState:
     def relayed(self) -> bool:
         """Clients send media to each other, not through the server."""
         return self.record.options.media_mode is MediaMode.RELAYED
+
+    @property
+    def hears_media(self) -> bool:
+        """Media comes through the server, and in clear."""
+        return not self.e2ee and not self.relayed
 
     def add_connection(self, connection: Connection) -> None:
         """Errors: `connection_limit` if a `Welcome` would become too large."""

@@ -21,10 +21,12 @@ from signaling.protocol import messages as m
 
 
 def handle_subscribe(state: SessionState, command: FromClient[m.Subscribe], now_ms: int) -> Effects:
-    """Errors: `stream_not_found`, `subscriber_limit`; later those of the media plane."""
+    """Errors: `stream_not_found`, `captions_need_clear_media`, `subscriber_limit`; later those of
+    the media plane."""
     del now_ms
     request = command.message
     state.live_stream(request.stream_id)
+    _check_captions(state, is_wanted=request.captions)
     if state.relayed:
         check_peers(state, command.connection, StreamId(request.stream_id))
     connection = state.connections[command.connection]
@@ -38,6 +40,7 @@ def handle_subscribe(state: SessionState, command: FromClient[m.Subscribe], now_
         wants_video=request.video,
         resolution=request.preferred_resolution,
         frame_rate=request.preferred_frame_rate,
+        wants_captions=request.captions,
     )
     state.add_subscriber(name, found)
     done = m.Subscribed(re=request.id, subscriber_id=name, stream_id=stream)
@@ -47,6 +50,12 @@ def handle_subscribe(state: SessionState, command: FromClient[m.Subscribe], now_
     if found.resolution is not None or found.frame_rate is not None:
         effects.append(_prefer_layers(name, found))
     return [*effects, Send(command.connection, done)]
+
+
+def _check_captions(state: SessionState, *, is_wanted: bool) -> None:
+    """Errors: `captions_need_clear_media`: whoever waits for them should know."""
+    if is_wanted and state.e2ee:
+        raise error(ErrorCode.CAPTIONS_NEED_CLEAR_MEDIA)
 
 
 def handle_play(state: SessionState, command: Play, now_ms: int) -> Effects:
@@ -102,11 +111,15 @@ def handle_restart(state: SessionState, command: FromClient[m.RestartIce], now_m
 def handle_update(
     state: SessionState, command: FromClient[m.UpdateSubscriber], now_ms: int
 ) -> Effects:
-    """An absent member leaves its property unchanged. Errors: `subscriber_not_found`."""
+    """An absent member leaves its property unchanged. Errors: `subscriber_not_found`,
+    `captions_need_clear_media`."""
     del now_ms
     request = command.message
     found = state.own_subscriber(command.connection, request.subscriber_id)
     name = SubscriberId(request.subscriber_id)
+    _check_captions(state, is_wanted=request.captions is True)
+    if request.captions is not msgspec.UNSET:
+        found.wants_captions = request.captions
     effects: Effects = []
     if request.audio is not msgspec.UNSET:
         found.wants_audio = request.audio

@@ -39,8 +39,14 @@ class TappedStreams:
             elif stream != before[name]:
                 self._change(name, before[name], stream)
 
-    def _remove(self, name: StreamId) -> None:
-        self._call(lambda tap: tap.remove(name, "unpublished"))
+    def add_again(self, reason: str) -> None:
+        """Another process learns of the streams as if they had just come."""
+        for name, stream in self._streams.items():
+            self._remove(name, reason)
+            self._add(name, stream)
+
+    def _remove(self, name: StreamId, reason: str = "unpublished") -> None:
+        self._call(lambda tap: tap.remove(name, reason))
 
     def _add(self, name: StreamId, stream: ArchivedStream) -> None:
         kinds = frozenset(MediaKind(kind) for kind in stream.recorded)

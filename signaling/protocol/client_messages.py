@@ -44,7 +44,8 @@ class Hello(Request, frozen=True):
 class Publish(Request, frozen=True):
     """Answered by `Published`. `offer` is the complete offer of the client's uplink, including the
     m-lines of streams it already publishes. A relayed session has no uplink and no `offer`: each
-    Subscriber is negotiated on its own, see `PeerSubscribed`."""
+    Subscriber is negotiated on its own, see `PeerSubscribed`. `has_captions` false: what is said
+    must not be captioned."""
 
     tracks: Annotated[tuple[TrackOffer, ...], Meta(min_length=1, max_length=2)]
     offer: Sdp = ""
@@ -54,6 +55,7 @@ class Publish(Request, frozen=True):
     has_video: bool = True
     video_dimensions: Dimensions | None = None
     frame_rate: FrameRate | None = None
+    has_captions: bool = True
     e2ee_format: Annotated[str, Meta(max_length=16)] | None = None
 
 
@@ -73,6 +75,7 @@ class UpdateStream(Request, frozen=True):
     has_audio: bool | None = None
     has_video: bool | None = None
     video_dimensions: Dimensions | None = None
+    has_captions: bool | None = None
 
 
 class DeclareKids(Request, frozen=True):
@@ -85,11 +88,13 @@ class DeclareKids(Request, frozen=True):
 
 class Subscribe(Request, frozen=True):
     """Answered by `Subscribed`; a `DownlinkOffer` follows, or, in a relayed session, a
-    `PeerDescriptionReceived` with the publisher's offer."""
+    `PeerDescriptionReceived` with the publisher's offer. `captions`: `CaptionReceived` is wanted;
+    an end-to-end encrypted session has none, and refuses it."""
 
     stream_id: Id
     audio: bool = True
     video: bool = True
+    captions: bool = False
     preferred_resolution: Dimensions | None = None
     preferred_frame_rate: FrameRate | None = None
 
@@ -117,6 +122,7 @@ class UpdateSubscriber(Request, frozen=True):
     subscriber_id: Id
     audio: bool | msgspec.UnsetType = msgspec.UNSET
     video: bool | msgspec.UnsetType = msgspec.UNSET
+    captions: bool | msgspec.UnsetType = msgspec.UNSET
     preferred_resolution: Dimensions | msgspec.UnsetType | None = msgspec.UNSET
     preferred_frame_rate: FrameRate | msgspec.UnsetType | None = msgspec.UNSET
 

@@ -106,7 +106,8 @@ class ConnectionInfo(Value, frozen=True):
 
 
 class StreamInfo(Value, frozen=True):
-    """A published stream. `creation_time` in Unix milliseconds; `codecs` by track kind."""
+    """A published stream. `creation_time` in Unix milliseconds; `codecs` by track kind.
+    `has_captions`: what is said may be captioned, if the application starts captions."""
 
     stream_id: str
     connection_id: str
@@ -118,6 +119,7 @@ class StreamInfo(Value, frozen=True):
     video_dimensions: Dimensions | None = None
     frame_rate: float | None = None
     codecs: dict[MediaKind, ClientCodec] = {}
+    has_captions: bool = False
 
 
 class Capabilities(Value, frozen=True):

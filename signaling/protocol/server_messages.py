@@ -173,6 +173,7 @@ class StreamPropertyChanged(Message, frozen=True):
     has_audio: bool | None = None
     has_video: bool | None = None
     video_dimensions: Dimensions | None = None
+    has_captions: bool | None = None
 
 
 class ArchiveStarted(Message, frozen=True):
@@ -190,6 +191,16 @@ class ArchiveStopped(Message, frozen=True):
 
     id: Annotated[str, Meta(max_length=64)]
     name: str
+
+
+class CaptionReceived(Message, frozen=True):
+    """What was said on a stream, to those that subscribed to its captions. Until one `is_final`,
+    each replaces the one before. Never in an end-to-end encrypted session: the server cannot
+    caption what it cannot decrypt."""
+
+    stream_id: str
+    caption: Annotated[str, Meta(max_length=1_000)]
+    is_final: bool
 
 
 class SignalReceived(Message, frozen=True):
@@ -284,6 +295,7 @@ ServerMessage = (
     | StreamPropertyChanged
     | ArchiveStarted
     | ArchiveStopped
+    | CaptionReceived
     | SignalReceived
     | MuteForced
     | NotEncrypted

@@ -11,6 +11,7 @@ from signaling.archives.service import Archives
 from signaling.authenticator import Authenticator
 from signaling.broadcasts.service import Broadcasts
 from signaling.calls.service import SipCalls
+from signaling.captions.service import Captions
 from signaling.clock import Clock
 from signaling.connectors.service import AudioConnectors
 from signaling.domain.errors import ErrorCode, NotFound
@@ -49,6 +50,7 @@ class Services:
     calls: SipCalls
     renders: Renders
     members: Members
+    captions: Captions
     callback_targets: TargetPolicy = field(default_factory=TargetPolicy)
 
 

@@ -91,6 +91,13 @@ class ArchivedBy(Reply, kw_only=True):
     status: ArchiveStatus
 
 
+class CaptionedBy(Reply, kw_only=True):
+    """Captions that hear the stream now."""
+
+    id: str
+    language_code: str
+
+
 class Explained(Reply, kw_only=True):
     """How a stream is delivered, measured over `measuredMs`. `render`: what publishes it."""
 
@@ -107,6 +114,7 @@ class Explained(Reply, kw_only=True):
     taps: tuple[Tap, ...]
     archives: tuple[ArchivedBy, ...] = ()
     render: str | msgspec.UnsetType = msgspec.UNSET
+    captions: tuple[CaptionedBy, ...] = ()
 
 
 async def explain_stream(call: Call) -> Answer:
@@ -135,6 +143,10 @@ async def explain_stream(call: Call) -> Answer:
                 for one in call.services.archives.holding(info.stream_id)
             ),
             render=call.services.renders.rendered(info.stream_id) or msgspec.UNSET,
+            captions=tuple(
+                CaptionedBy(id=one.id, language_code=one.language)
+                for one in call.services.captions.hearing(info.stream_id)
+            ),
         ),
     )
 

@@ -1,13 +1,10 @@
 """Features that need unencrypted media: archive, broadcast, render, SIP, audio connector, captions.
 
-Each start route names its Feature in the route table, and its gate runs before the handlers here.
-Captions are not built: in unencrypted sessions their routes answer that this server has none.
+Each start route names its Feature in the route table, and its gate runs before the handler.
 """
 
-from collections.abc import Awaitable, Callable
-
 from signaling import audit
-from signaling.domain.errors import ErrorCode, NotFound, Unavailable
+from signaling.domain.errors import ErrorCode, Unavailable
 from signaling.domain.features import Feature, refusal
 from signaling.http.answers import Answer, json_answer
 from signaling.rest.call import Call
@@ -40,12 +37,3 @@ async def unavailable(_call: Call) -> Answer:
 
 async def empty_list(_call: Call) -> Answer:
     return json_answer(200, NoItems())
-
-
-def missing(code: ErrorCode) -> Callable[[Call], Awaitable[Answer]]:
-    """A handler for items that cannot exist: every id is unknown."""
-
-    async def handler(_call: Call) -> Answer:
-        raise NotFound(code)
-
-    return handler

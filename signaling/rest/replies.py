@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from signaling.domain.archiving import ArchiveStatus, StreamMode
 from signaling.domain.broadcasting import BroadcastStatus
+from signaling.domain.captioning import CaptionsStatus
 from signaling.domain.rendering import RenderStatus
 from signaling.http.answers import Reply
 
@@ -258,6 +259,28 @@ class Renders(Reply):
 
     count: int
     items: tuple[Render, ...]
+
+
+class StartedCaptions(Reply):
+    """Captions that run from now on."""
+
+    captions_id: str
+
+
+class Captions(Reply, kw_only=True):
+    """When the captions of a session ran, and never what was said. `duration` in seconds."""
+
+    caption_id: str
+    project_id: str | msgspec.UnsetType = msgspec.UNSET
+    application_id: str | msgspec.UnsetType = msgspec.UNSET
+    session_id: str
+    status: CaptionsStatus
+    created_at: Milliseconds
+    updated_at: Milliseconds
+    duration: int
+    language_code: str
+    provider: str
+    reason: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class NoItems(Reply):

@@ -18,6 +18,7 @@ from signaling.rest import (
     broadcasts,
     callbacks,
     calls,
+    captions,
     connectors,
     explanations,
     features,
@@ -112,26 +113,6 @@ def _start(
 def _serve(route: Route, handler: Handler, answer: object, *errors: E) -> Route:
     """A feature that this server has."""
     return replace(route, handler=handler, answer=answer, errors=(*route.errors, *errors))
-
-
-def _missing(
-    code: E,
-    method: str,
-    template: str,
-    success: int,
-    summary: str,
-    body: type[msgspec.Struct] | None = None,
-) -> Route:
-    return Route(
-        method,
-        P + template,
-        features.missing(code),
-        success,
-        no_fields if body is None else json_fields,
-        summary=summary,
-        body=body,
-        errors=(code,),
-    )
 
 
 _SESSION_ROUTES = (
@@ -420,9 +401,28 @@ _FEATURE_ROUTES = (
         summary="Stop sending audio",
         errors=(E.CALL_NOT_FOUND,),
     ),
-    _start(Feature.CAPTIONS, "/captions", requests.StartCaptions, "Start captions", 202),
-    _missing(E.CAPTIONS_NOT_FOUND, "GET", "/captions/{id}", 200, "Show captions"),
-    _missing(E.CAPTIONS_NOT_FOUND, "POST", "/captions/{id}/stop", 202, "Stop captions"),
+    _serve(
+        _start(Feature.CAPTIONS, "/captions", requests.StartCaptions, "Start captions", 202),
+        captions.start,
+        replies.StartedCaptions,
+        E.AUTHENTICATION_FAILED,
+        E.TOKEN_EXPIRED,
+        E.PERMISSION_DENIED,
+        E.NOBODY_CONNECTED,
+        E.CAPTIONS_RUNNING,
+        E.NO_CAPACITY,
+    ),
+    _get(
+        P + "/captions/{id}", captions.show, "Show captions", replies.Captions, E.CAPTIONS_NOT_FOUND
+    ),
+    Route(
+        "POST",
+        P + "/captions/{id}/stop",
+        captions.stop,
+        202,
+        summary="Stop captions",
+        errors=(E.CAPTIONS_NOT_FOUND,),
+    ),
 )
 
 ROUTES: tuple[Route, ...] = (

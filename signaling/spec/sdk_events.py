@@ -359,7 +359,12 @@ EVENTS = (
         "Subscriber",
         "captionReceived",
         web="{ streamId: string; caption: string; isFinal: boolean }",
-        web_about="Never comes: captions are not built.",
+        python=PythonEvent(
+            "CaptionReceived",
+            (_STREAM_ID, Member("caption", "str"), Member("is_final", "bool")),
+            "What is said on a stream whose Subscriber asked for it; replaced until `is_final`.",
+        ),
+        web_about="What is said; until one `isFinal`, each replaces the one before.",
     ),
     SdkEvent(
         "Subscriber",

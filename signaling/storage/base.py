@@ -7,6 +7,7 @@ from sfu.egress.buckets import Bucket
 from signaling.domain.archiving import ArchiveRecord
 from signaling.domain.broadcasting import BroadcastRecord
 from signaling.domain.callbacks import Callback
+from signaling.domain.captioning import CaptionsRecord
 from signaling.domain.operators import Operator
 from signaling.domain.projects import Project
 from signaling.domain.rendering import RenderRecord
@@ -202,6 +203,22 @@ class RenderStore(Protocol):
         delivered."""
 
 
+class CaptionsStore(Protocol):
+    """Every method may raise `Unavailable` (`storage_unavailable`)."""
+
+    async def add_captions(self, record: CaptionsRecord) -> None:
+        """Errors: `captions_running` when the session is captioned; `invalid_parameter` when the
+        project does not exist."""
+
+    async def change_captions(self, record: CaptionsRecord) -> bool:
+        """Stores the record in the place of the earlier one; False if it is gone."""
+
+    async def captions(self, captions_id: str) -> CaptionsRecord | None: ...
+
+    async def remove_captions(self, captions_id: str) -> bool:
+        """False if they do not exist."""
+
+
 class OperatorStore(Protocol):
     """Every method may raise `Unavailable` (`storage_unavailable`)."""
 
@@ -224,6 +241,8 @@ class Store(ProjectStore, SessionStore, Protocol):
     def broadcasts(self) -> BroadcastStore: ...
     @property
     def buckets(self) -> BucketStore: ...
+    @property
+    def captions(self) -> CaptionsStore: ...
     @property
     def callbacks(self) -> CallbackStore: ...
     @property

@@ -177,3 +177,27 @@ renders = sa.Table(
     sa.Index("renders_by_status", "status", "updated_ms"),
 )
 """`details`: the rest of a record, wrapped, for the address of a page may hold secrets."""
+
+captions = sa.Table(
+    "captions",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("project_id", sa.String(10), sa.ForeignKey("projects.api_key"), nullable=False),
+    sa.Column("session_id", sa.String(255), nullable=False),
+    sa.Column("language", sa.String(16), nullable=False),
+    sa.Column("partials", sa.Boolean, nullable=False),
+    sa.Column("max_duration_s", sa.Integer, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("updated_ms", sa.BigInteger, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("reason", sa.String(64), nullable=False),
+    sa.Index(
+        "captions_running",
+        "session_id",
+        unique=True,
+        sqlite_where=_RUNNING,
+        postgresql_where=_RUNNING,
+    ),
+    sa.Index("captions_by_project", "project_id"),
+)
+"""When they ran: what was said is stored nowhere."""

@@ -15,6 +15,7 @@ from signaling.storage.base import ProjectEdit
 from signaling.storage.broadcasts import SqlBroadcasts
 from signaling.storage.buckets import SqlBuckets
 from signaling.storage.callbacks import SqlCallbacks
+from signaling.storage.captions import SqlCaptions
 from signaling.storage.database import Database, may_be_name
 from signaling.storage.group_commit import GroupCommit
 from signaling.storage.operators import SqlOperators
@@ -25,13 +26,23 @@ from signaling.storage.schema import (
     buckets,
     callback_outbox,
     callbacks,
+    captions,
     projects,
     renders,
     sessions,
 )
 from signaling.storage.wrapping import SecretWrapper
 
-_OF_A_PROJECT = (callback_outbox, callbacks, archives, broadcasts, buckets, renders, sessions)
+_OF_A_PROJECT = (
+    callback_outbox,
+    callbacks,
+    archives,
+    broadcasts,
+    buckets,
+    captions,
+    renders,
+    sessions,
+)
 
 
 class SqlStore:
@@ -43,6 +54,7 @@ class SqlStore:
         self._archives = SqlArchives(database)
         self._broadcasts = SqlBroadcasts(database, wrapper)
         self._buckets = SqlBuckets(database, wrapper)
+        self._captions = SqlCaptions(database)
         self._callbacks = SqlCallbacks(database)
         self._operators = SqlOperators(database)
         self._renders = SqlRenders(database, wrapper)
@@ -59,6 +71,10 @@ class SqlStore:
     @property
     def buckets(self) -> SqlBuckets:
         return self._buckets
+
+    @property
+    def captions(self) -> SqlCaptions:
+        return self._captions
 
     @property
     def callbacks(self) -> SqlCallbacks:
@@ -125,15 +141,7 @@ class SqlStore:
 
         def work(connection: sa.Connection) -> bool:
             api_key = connection.execute(query).scalar()
-            for table in (
-                callback_outbox,
-                callbacks,
-                archives,
-                broadcasts,
-                buckets,
-                renders,
-                sessions,
-            ):
+            for table in _OF_A_PROJECT:
                 connection.execute(table.delete().where(table.c.project_id == api_key))
             gone = connection.execute(projects.delete().where(projects.c.api_key == api_key))
             return gone.rowcount == 1

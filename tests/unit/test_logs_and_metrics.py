@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.version import version
+from sfu.egress.caption_lines import CaptionCount
 from sfu.egress.connector_lines import ConnectorCount
 from signaling.logs import REDACTED, configure_logs, redact
 from signaling.metrics import Metrics
@@ -129,6 +130,17 @@ def test_what_happens_inside_audio_connections_is_counted():
     text = metrics.render().decode()
     assert "sealroute_audio_lies_total 3.0" in text
     assert len(re.findall(r"^sealroute_audio_\w+_total 3\.0$", text, re.MULTILINE)) == 7
+
+
+def test_what_processes_of_captions_count_becomes_metrics():
+    names = {*get_args(CaptionCount), "restarts", "lies", "captions"}
+    metrics = Metrics(dict)
+    metrics.watch_captions(lambda: dict.fromkeys(names, 3))
+    text = metrics.render().decode()
+    for name in names:
+        assert f"sealroute_captions_{name}_total 3.0" in text
+    assert "sealroute_captions_lies_total 3.0" in text
+    assert "sealroute_captions_blocks_dropped_total 3.0" in text
 
 
 def test_what_happens_inside_recordings_is_counted_by_reason():

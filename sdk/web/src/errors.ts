@@ -158,6 +158,16 @@ export const E2EE_ERRORS = {
       'OT_UNEXPECTED_SERVER_RESPONSE',
       'A signal came that is for another member, or from nobody in the session; it was dropped',
     ),
+  noCaptions: () =>
+    otError(
+      'OT_NOT_SUPPORTED',
+      'An end-to-end encrypted session has no captions: the server cannot hear it',
+    ),
+  falseCaption: () =>
+    otError(
+      'OT_UNEXPECTED_SERVER_RESPONSE',
+      'The server sent captions in an end-to-end encrypted session; it cannot caption what it cannot decrypt',
+    ),
   falseArchive: () =>
     otError(
       'OT_UNEXPECTED_SERVER_RESPONSE',

@@ -104,7 +104,7 @@ export interface SubscriberEvents {
   audioLevelUpdated: { audioLevel: number };
   /** Audio plays. */
   audioUnblocked: object;
-  /** Never comes: captions are not built. */
+  /** What is said; until one `isFinal`, each replaces the one before. */
   captionReceived: { streamId: string; caption: string; isFinal: boolean };
   /** Media can flow. */
   connected: object;

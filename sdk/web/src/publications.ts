@@ -187,6 +187,7 @@ export class Publications {
     publisher.bind({
       stream,
       media,
+      isEncrypted: this.environment.isEncrypted,
       update: (change) => this.environment.update(stream, change),
       unpublish: (reason) => this.unpublish(publisher, reason),
       sendStats: (sender) => this.environment.sendStats(stream.streamId, sender),

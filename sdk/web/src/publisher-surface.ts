@@ -11,7 +11,6 @@ import type { RemoteSender } from './rtc/track-stats';
 import type { Size, Stream } from './stream';
 import type { WidgetProperties, WidgetStyle } from './ui/view';
 import { Widget } from './ui/widget';
-import { defineNotBuilt, type Throwing } from './unsupported';
 
 /** What a video shows. */
 export type VideoContentHint = '' | 'text' | 'detail' | 'motion';
@@ -41,7 +40,7 @@ export interface PublisherProperties extends WidgetProperties, CaptureProperties
   audioFallback?: { publisher?: boolean; subscriber?: boolean };
   /** Tells subscribers what the way to the server carries; see `SubscriberStats.senderStats`. */
   publishSenderStats?: boolean;
-  /** Not built: true causes the `exception` event `OT_NOT_SUPPORTED`. */
+  /** False: what is said is not captioned; see `Publisher.publishCaptions`. The default is true. */
   publishCaptions?: boolean;
   /** Processes the video from its first frame; see `Publisher.applyVideoFilter`. */
   videoFilter?: VideoFilter;
@@ -71,20 +70,27 @@ export interface PublisherProperties extends WidgetProperties, CaptureProperties
   maxVideoBitrate?: number;
 }
 
+/** What of an own stream changed. */
+export interface StreamChange {
+  hasAudio?: boolean;
+  hasVideo?: boolean;
+  hasCaptions?: boolean;
+  videoDimensions?: Size;
+}
+
 /** What the session gives a publisher that is live. */
 export interface PublisherBinding {
   readonly stream: Stream;
   readonly media: PublishedMedia;
-  update(change: { hasAudio?: boolean; hasVideo?: boolean; videoDimensions?: Size }): void;
+  readonly isEncrypted: boolean;
+  update(change: StreamChange): void;
   unpublish(reason: 'clientDisconnected' | 'mediaStopped'): void;
   /** For `publishSenderStats`. */
   sendStats(stats: RemoteSender): void;
 }
 
-/** The members that are not built, the filters, and what is shown of the encryption. */
+/** The filters, and what is shown of the encryption. */
 export abstract class PublisherSurface extends Widget<PublisherEvents, PublisherStyle> {
-  /** Not built: it throws `OT_NOT_SUPPORTED`; see docs/opentok-differences.md. */
-  declare publishCaptions: Throwing;
   protected abstract readonly media: LocalMedia;
   protected readonly trust = new StreamTrust((change) => {
     this.view.showEncryption(change.newValue);
@@ -172,8 +178,4 @@ export abstract class PublisherSurface extends Widget<PublisherEvents, Publisher
     kind: 'audio' | 'video',
     connector: MediaProcessorConnector | null,
   ): Promise<void>;
-
-  static {
-    defineNotBuilt(this.prototype, { throwing: ['publishCaptions'], rejecting: [] });
-  }
 }

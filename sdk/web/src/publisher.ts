@@ -1,5 +1,5 @@
 /** What this client sends: its tracks, its element, and the stream once it is published. */
-import { asOTError, type OTError, otError, withCallback } from './errors';
+import { asOTError, E2EE_ERRORS, type OTError, otError, withCallback } from './errors';
 import { exceptions } from './exceptions';
 import { elementId } from './identifiers';
 import { parseResolution } from './media/capture';
@@ -22,7 +22,6 @@ import type { Session } from './session';
 import type { Size, Stream } from './stream';
 import { play } from './ui/playback';
 import { type Target, View } from './ui/view';
-import { notBuilt } from './unsupported';
 
 export type { PublisherProperties } from './publisher-surface';
 
@@ -61,6 +60,7 @@ export class Publisher extends VideoSettings {
   private binding: PublisherBinding | undefined;
   private wantsAudio: boolean;
   private wantsVideo: boolean;
+  private wantsCaptions: boolean;
   /** The way to the server is too bad for video (`audioFallback`). */
   private isHeldBack = false;
   private size: Size = { width: 0, height: 0 };
@@ -75,6 +75,7 @@ export class Publisher extends VideoSettings {
     parseResolution(properties.resolution);
     this.wantsAudio = properties.publishAudio ?? true;
     this.wantsVideo = properties.publishVideo ?? true;
+    this.wantsCaptions = properties.publishCaptions ?? true;
     this.contentHint = properties.videoContentHint ?? '';
     this.media = new LocalMedia(properties, (track) => this.onTrackEnded(track));
     this.video = new PublishedVideo(
@@ -104,6 +105,17 @@ export class Publisher extends VideoSettings {
   /** The stream while it is published. */
   get stream(): Stream | undefined {
     return this.binding?.stream;
+  }
+
+  /**
+   * Whether what is said may be captioned, while the application has captions of the session. Rejects
+   * with `OT_NOT_SUPPORTED` for true in an end-to-end encrypted session, which has none.
+   */
+  // eslint-disable-next-line @typescript-eslint/require-await -- a promise, as that of OpenTok.js
+  async publishCaptions(isWanted: boolean): Promise<void> {
+    if (isWanted && this.binding?.isEncrypted) throw E2EE_ERRORS.noCaptions();
+    this.wantsCaptions = isWanted;
+    if (!this.binding?.isEncrypted) this.binding?.update({ hasCaptions: isWanted });
   }
 
   /** The captured track; without audio `null`, which the type leaves out, as that of OpenTok.js. */
@@ -210,12 +222,16 @@ export class Publisher extends VideoSettings {
       ...(video ? { videoType: this.video.type } : {}),
       ...(width && height ? { videoDimensions: { width, height } } : {}),
       ...(frameRate ? { frameRate } : {}),
+      ...(this.wantsCaptions ? {} : { hasCaptions: false }),
     };
   }
 
   /** @internal The stream is live. */
   bind(binding: PublisherBinding): void {
     this.binding = binding;
+    if (binding.isEncrypted && this.properties.publishCaptions) {
+      exceptions.report(E2EE_ERRORS.noCaptions());
+    }
     this.handlersChanged();
     this.catchUp(binding).catch((error: unknown) => exceptions.report(error));
     this.dispatch('streamCreated', { stream: binding.stream });
@@ -306,6 +322,8 @@ export class Publisher extends VideoSettings {
       if (stream.hasAudio !== hasAudio) binding.update({ hasAudio });
       await media.senders.audio.replaceTrack(this.media.output('audio') ?? null);
     }
+    const hasCaptions = this.wantsCaptions;
+    if (!hasCaptions && stream.hasCaptions) binding.update({ hasCaptions });
     await this.applyVideo();
   }
 
@@ -331,7 +349,6 @@ export class Publisher extends VideoSettings {
     // Handlers are registered after the constructor; nothing may happen before.
     await Promise.resolve();
     this.dispatch('accessDialogOpened', {});
-    if (this.properties.publishCaptions) exceptions.report(notBuilt('publishCaptions'));
     try {
       await this.applyFirstFilters(this.properties);
       await this.media.acquire();

@@ -257,6 +257,12 @@ export class Room {
     hintAnnounced: ({ connectionId, hint }) => this.onHint(connectionId, hint),
     downlinkOffer: (message) => this.downlink.onOffer(message),
     subscriberConnected: ({ subscriberId }) => this.subscriptions.onConnected(subscriberId),
+    captionReceived: ({ streamId, caption, isFinal }) => {
+      if (this.trust.isEncrypted) throw E2EE_ERRORS.falseCaption();
+      for (const subscriber of this.subscribers.values()) {
+        if (subscriber.stream.streamId === streamId) subscriber.onCaption(caption, isFinal);
+      }
+    },
     streamStateChanged: ({ subscriberId, state }) =>
       this.subscribers.get(subscriberId)?.onStreamState(state),
     subscribedLayersChanged: ({ streamId, ...layers }) =>
@@ -310,6 +316,7 @@ export class Room {
   private onStreamCreated(info: StreamInfo): void {
     const stream = this.directory.addStream(info);
     if (!stream) return;
+    if (this.trust.isEncrypted) stream.hasCaptions = false;
     if (info.connectionId !== this.connectionId) {
       this.listener.onStreamCreated(stream);
       return;
@@ -327,6 +334,7 @@ export class Room {
 
   private onStreamChanged({ streamId, ...change }: StreamPropertyChanged): void {
     const stream = this.directory.stream(streamId);
+    if (this.trust.isEncrypted) delete change.hasCaptions;
     if (stream) this.applyChange(stream, change);
   }
 

@@ -38,8 +38,8 @@ export class Stream {
   readonly frameRate: number;
   /** What the video shows; `undefined` without video. */
   readonly videoType: 'camera' | 'screen' | 'custom' | undefined;
-  /** Always false: captions are not built. */
-  readonly hasCaptions = false;
+  /** Whether what is said may be captioned; never in an end-to-end encrypted session. */
+  hasCaptions: boolean;
   /** Whether audio is sent now. */
   hasAudio: boolean;
   /** Whether video is sent now. */
@@ -60,13 +60,14 @@ export class Stream {
     this.videoType = info.videoType ?? undefined;
     this.hasAudio = info.hasAudio ?? false;
     this.hasVideo = info.hasVideo ?? false;
+    this.hasCaptions = info.hasCaptions ?? false;
     this.videoDimensions = info.videoDimensions ?? { width: 0, height: 0 };
   }
 
   /** Takes over what changed and says what it was. Called by the session alone. */
   apply(change: Partial<Omit<StreamPropertyChanged, 't' | 'streamId'>>): PropertyChange[] {
     const changes: PropertyChange[] = [];
-    for (const property of ['hasAudio', 'hasVideo'] as const) {
+    for (const property of ['hasAudio', 'hasVideo', 'hasCaptions'] as const) {
       const newValue = change[property];
       if (typeof newValue !== 'boolean' || newValue === this[property]) continue;
       changes.push({ changedProperty: property, oldValue: this[property], newValue });

@@ -2,7 +2,7 @@
 import { SubscriberHealth, type FrameCounts, type HealthActions } from './e2ee/health';
 import type { TrackResults } from './e2ee/protocol';
 import { type StreamEncryptionState, StreamTrust } from './e2ee/trust';
-import { asOTError, type OTError, otError, withCallback } from './errors';
+import { asOTError, E2EE_ERRORS, type OTError, otError, withCallback } from './errors';
 import type { SubscriberEvents } from './event-types';
 import { exceptions } from './exceptions';
 import { elementId } from './identifiers';
@@ -20,7 +20,7 @@ import { forgetPlayable, isBlocked, type Playable } from './ui/playback';
 import { SubscriberQuality, WATCHED_OF_SUBSCRIBER } from './subscriber-quality';
 import { type Target, View, type WidgetProperties, type WidgetStyle } from './ui/view';
 import { Widget } from './ui/widget';
-import { defineNotBuilt, notBuilt, type Rejecting, type Throwing } from './unsupported';
+import { defineNotBuilt, type Rejecting, type Throwing } from './unsupported';
 
 /** Parts of a Subscriber's element that can be switched. */
 export interface SubscriberStyle extends WidgetStyle {
@@ -34,9 +34,9 @@ export interface SubscriberProperties extends WidgetProperties {
   style?: Partial<SubscriberStyle>;
   /** Accepted for OpenTok.js: an own stream comes from the server in any case. */
   testNetwork?: boolean;
-  /** Not built: true causes the `exception` event `OT_NOT_SUPPORTED`. */
+  /** Whether `captionReceived` comes from the start; see `Subscriber.subscribeToCaptions`. */
   subscribeToCaptions?: boolean;
-  /** Not built, and without effect while `subscribeToCaptions` is not. */
+  /** Accepted for OpenTok.js, without effect: captions are not translated. */
   captionsTranslationLanguage?: CaptionsLanguageCode;
   /** 0..100 */
   audioVolume?: number;
@@ -57,6 +57,7 @@ type StreamState = 'ok' | 'limited' | 'paused';
 export interface SubscriberPreferences {
   audio?: boolean;
   video?: boolean;
+  captions?: boolean;
   preferredResolution?: Size | null;
   preferredFrameRate?: number | null;
 }
@@ -74,7 +75,7 @@ type Switch = WithPromise<
   (isWanted: boolean, reason?: string) => Promise<void>
 >;
 
-/** A language and a region, as in `en-US`; captions are not built. */
+/** A language and a region, as in `en-US`. */
 export type CaptionsLanguageCode = `${string}-${string}`;
 
 /** A stream that this client receives, and its element on the page. */
@@ -93,8 +94,6 @@ export class Subscriber extends Widget<SubscriberEvents, SubscriberStyle> {
   /** Not built: it throws `OT_NOT_SUPPORTED`; see docs/opentok-differences.md. */
   declare getCaptionsTranslationLanguage: Throwing;
   /** Not built: it rejects with `OT_NOT_SUPPORTED`; see docs/opentok-differences.md. */
-  declare subscribeToCaptions: Rejecting;
-  /** Not built: it rejects with `OT_NOT_SUPPORTED`; see docs/opentok-differences.md. */
   declare setCaptionsTranslationLanguage: Rejecting;
   /** Id of the element on the page; no id of the server. */
   readonly id = elementId('subscriber');
@@ -111,6 +110,7 @@ export class Subscriber extends Widget<SubscriberEvents, SubscriberStyle> {
   private binding: SubscriberBinding | undefined;
   private wantsAudio: boolean;
   private wantsVideo: boolean;
+  private wantsCaptions: boolean;
   private preferredSize: Size | null;
   private preferredRate: number | null;
   private streamState: StreamState = 'ok';
@@ -118,6 +118,7 @@ export class Subscriber extends Widget<SubscriberEvents, SubscriberStyle> {
   private size: Size = { width: 0, height: 0 };
   private isDestroyed = false;
   private isConnected = false;
+  private isEncrypted = false;
 
   /** @internal Use session.subscribe. */
   constructor(
@@ -128,6 +129,7 @@ export class Subscriber extends Widget<SubscriberEvents, SubscriberStyle> {
     super();
     this.wantsAudio = properties.subscribeToAudio ?? true;
     this.wantsVideo = properties.subscribeToVideo ?? true;
+    this.wantsCaptions = properties.subscribeToCaptions ?? false;
     this.preferredSize = sizeOf(properties.preferredResolution);
     this.preferredRate = properties.preferredFrameRate || null;
     this.levels = new LevelPoll(
@@ -154,7 +156,6 @@ export class Subscriber extends Widget<SubscriberEvents, SubscriberStyle> {
     this.media = new ShownMedia(this.playable);
     addOutput(this.view.video);
     this.applyStyle();
-    if (properties.subscribeToCaptions) exceptions.report(notBuilt('subscribeToCaptions'));
   }
 
   /** "encrypted" once a frame of the stream was decrypted, and not before. */
@@ -219,18 +220,34 @@ export class Subscriber extends Widget<SubscriberEvents, SubscriberStyle> {
     await this.media.process('audio', connector);
   }
 
-  /** Always false: captions are not built. */
+  /**
+   * Starts or stops `captionReceived`: what is said on the stream, while the application has captions
+   * of the session. Rejects with `OT_NOT_SUPPORTED` in an end-to-end encrypted session, which has none.
+   */
+  async subscribeToCaptions(isWanted: boolean): Promise<void> {
+    if (isWanted && this.isEncrypted) throw E2EE_ERRORS.noCaptions();
+    this.wantsCaptions = isWanted;
+    await this.binding?.update({ captions: isWanted });
+  }
+
+  /** Whether `captionReceived` is asked for. */
   isSubscribedToCaptions(): boolean {
-    return false;
+    return this.wantsCaptions;
   }
 
   // --- the session's side -------------------------------------------------------------
 
   /** @internal What to subscribe with. */
-  preferences(): SubscriberPreferences {
+  preferences(isEncrypted: boolean): SubscriberPreferences {
+    this.isEncrypted = isEncrypted;
+    if (isEncrypted && this.wantsCaptions) {
+      this.wantsCaptions = false;
+      exceptions.report(E2EE_ERRORS.noCaptions());
+    }
     return {
       audio: this.wantsAudio,
       video: this.wantsVideo,
+      ...(this.wantsCaptions ? { captions: true } : {}),
       ...(this.preferredSize ? { preferredResolution: this.preferredSize } : {}),
       ...(this.preferredRate ? { preferredFrameRate: this.preferredRate } : {}),
     };
@@ -246,6 +263,7 @@ export class Subscriber extends Widget<SubscriberEvents, SubscriberStyle> {
     const now: SubscriberPreferences = {
       ...(sent.audio === this.wantsAudio ? {} : { audio: this.wantsAudio }),
       ...(sent.video === this.wantsVideo ? {} : { video: this.wantsVideo }),
+      ...((sent.captions ?? false) === this.wantsCaptions ? {} : { captions: this.wantsCaptions }),
       ...((sent.preferredResolution ?? null) === this.preferredSize
         ? {}
         : { preferredResolution: this.preferredSize }),
@@ -302,6 +320,12 @@ export class Subscriber extends Widget<SubscriberEvents, SubscriberStyle> {
       const name = streamState === 'paused' ? 'videoDisabled' : 'videoEnabled';
       this.dispatch(name, { reason: 'quality' });
     }
+  }
+
+  /** @internal What is said on the stream: nothing for who did not ask, whatever the server sends. */
+  onCaption(caption: string, isFinal: boolean): void {
+    const { streamId } = this.stream;
+    if (this.wantsCaptions) this.dispatch('captionReceived', { streamId, caption, isFinal });
   }
 
   /** @internal The publisher reports its way to the server. */
@@ -438,7 +462,7 @@ export class Subscriber extends Widget<SubscriberEvents, SubscriberStyle> {
     });
     defineNotBuilt(this.prototype, {
       throwing: ['getCaptionsTranslationLanguage'],
-      rejecting: ['subscribeToCaptions', 'setCaptionsTranslationLanguage'],
+      rejecting: ['setCaptionsTranslationLanguage'],
     });
   }
 }

@@ -132,7 +132,7 @@ export class Subscriptions {
   private async attempt(entry: Entry): Promise<void> {
     const { subscriber } = entry;
     try {
-      const preferences = subscriber.preferences();
+      const preferences = subscriber.preferences(this.environment.isEncrypted);
       const { streamId } = subscriber.stream;
       const reply = await this.environment.send({ t: 'subscribe', streamId, ...preferences });
       if (reply.t !== 'subscribed') {

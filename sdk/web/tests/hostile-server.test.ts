@@ -274,7 +274,7 @@ describe('a server of an encrypted session', () => {
     assert.deepEqual(heard, [['maintenance at ten', null, false]]);
   });
 
-  test('cannot say that it archives what it cannot read', async () => {
+  test('cannot say that it archives or captions what it cannot read', async () => {
     const session = await connected();
     const seen: unknown[] = [];
     session.on('archiveStarted', ({ id }) => seen.push(id));
@@ -282,8 +282,12 @@ describe('a server of an encrypted session', () => {
     socket().say({ t: 'archiveStarted', id: 'a', name: 'board meeting' });
     socket().say({ t: 'archiveStarted', id: 'a', name: 'board meeting', recorder: 'nobody' });
     socket().say({ t: 'archiveStopped', id: 'a', name: 'board meeting' });
+    session.on('streamCreated', ({ stream }) => stream.hasCaptions && seen.push(stream));
+    const stream = { streamId: 's', connectionId: 'bob', creationTime: 1, hasCaptions: true };
+    socket().say({ t: 'streamCreated', stream });
+    socket().say({ t: 'captionReceived', streamId: 's', caption: 'pay him', isFinal: true });
     assert.deepEqual(seen, []);
-    assert.match(told.join(), /cannot record what it cannot decrypt/);
+    assert.match(told.join(), /cannot record what .* cannot caption what it cannot decrypt/);
     assert.equal(session.encryptionState, 'keyed');
   });
 

@@ -38,6 +38,7 @@ function live(publisher: Publisher): { audio: MediaStreamTrack[]; video: MediaSt
   });
   publisher.bind({
     stream: { hasAudio: true, hasVideo: true } as never,
+    isEncrypted: false,
     media: { streamId: 's', senders: { audio: sender('audio'), video: sender('video') } },
     update: () => undefined,
     unpublish: () => undefined,
@@ -116,13 +117,55 @@ test('filters are refused by name where they do not exist, and loudly where they
   Reflect.deleteProperty(globalThis, 'location');
 });
 
-test('captions, which are not built, are not asked for in silence', async () => {
+test('what is said may be captioned unless the publisher says no, and never where it is encrypted', async () => {
   const { exceptions } = await import('../src/exceptions');
   const heard: string[] = [];
   const hear = ({ title }: { title: string }): number => heard.push(title);
   exceptions.on('exception', hear);
   const sources = { audioSource: newTrack('audio'), videoSource: null };
-  await new Publisher(undefined, { ...sources, publishCaptions: true }).ready;
+  const publisher = new Publisher(undefined, sources);
+  await publisher.ready;
+  assert.equal(publisher.streamProperties().hasCaptions, undefined);
+  const changes: object[] = [];
+  const bind = (isEncrypted: boolean): void => {
+    publisher.bind({
+      stream: { hasAudio: true, hasCaptions: true } as never,
+      media: { streamId: 's', senders: {} },
+      isEncrypted,
+      update: (change) => changes.push(change),
+      unpublish: () => undefined,
+      sendStats: () => undefined,
+    });
+  };
+  bind(false);
+  await publisher.publishCaptions(false);
+  await publisher.publishCaptions(true);
+  assert.deepEqual(changes, [{ hasCaptions: false }, { hasCaptions: true }]);
+  bind(true);
+  await assert.rejects(publisher.publishCaptions(true), { name: 'OT_NOT_SUPPORTED' });
+  await publisher.publishCaptions(false);
+  assert.equal(publisher.streamProperties().hasCaptions, false);
+  assert.equal(changes.length, 2);
+  assert.deepEqual(heard, []);
+  exceptions.off('exception', hear);
+});
+
+test('a publisher that wants captions where there are none is told so', async () => {
+  const { exceptions } = await import('../src/exceptions');
+  const heard: string[] = [];
+  const hear = ({ title }: { title: string }): number => heard.push(title);
+  exceptions.on('exception', hear);
+  const sources = { audioSource: newTrack('audio'), videoSource: null };
+  const publisher = new Publisher(undefined, { ...sources, publishCaptions: true });
+  await publisher.ready;
+  publisher.bind({
+    stream: { hasAudio: true } as never,
+    media: { streamId: 's', senders: {} },
+    isEncrypted: true,
+    update: () => undefined,
+    unpublish: () => undefined,
+    sendStats: () => undefined,
+  });
   exceptions.off('exception', hear);
   assert.deepEqual(heard, ['OT_NOT_SUPPORTED']);
 });

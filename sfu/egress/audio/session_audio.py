@@ -16,7 +16,7 @@ from sfu.egress.audio.resample import Samples
 from sfu.egress.child.frames import Reader, frame_of
 from sfu.egress.run_lines import SpeakLine
 
-_STALE_US = 1_000_000
+STALE_US = 1_000_000
 """Older frames were left by a process that died."""
 _RECORD = struct.Struct("<BBHIQ")
 _PUBLISH_UP = 7
@@ -35,13 +35,21 @@ class Listener(Protocol):
 
 
 class SessionAudio:
-    """`is_over` once the tap has ended. `counts`: what of it could not be used."""
+    """`stale_us`: audio that is older is not heard. `is_over` once the tap has ended. `counts`:
+    what of it could not be used. `streams`: whose each track is."""
 
     def __init__(
-        self, descriptor: int, hold_ms: int, open_reader: OpenReader, listener: Listener
+        self,
+        descriptor: int,
+        hold_ms: int,
+        open_reader: OpenReader,
+        listener: Listener,
+        stale_us: int = STALE_US,
     ) -> None:
         self.is_over = False
         self.counts: Counter[Any] = Counter()
+        self.streams: dict[int, str] = {}
+        self._stale_us = stale_us
         self._media = socket.socket(fileno=descriptor)
         self._reader = open_reader(descriptor, hold_ms)
         self._listener = listener
@@ -71,7 +79,7 @@ class SessionAudio:
 
     def _decode(self, item: tuple[Any, ...], now_us: int) -> None:
         frame = frame_of(item)
-        if frame.codec != "opus" or frame.pts_us < now_us - _STALE_US:
+        if frame.codec != "opus" or frame.pts_us < now_us - self._stale_us:
             return
         if not self._listener.has_voice(frame.ssrc):
             return
@@ -89,11 +97,13 @@ class SessionAudio:
             tracks = [track["ssrc"] for track in event["tracks"] if track["kind"] == "audio"]
             self._tracks[event["stream"]] = tracks
             for track in tracks:
+                self.streams[track] = event["stream"]
                 self._listener.add_voice(track)
         elif event["event"] == "streamRemoved":
             for track in self._tracks.pop(event["stream"], []):
                 self._listener.remove_voice(track)
                 self._decoders.pop(track, None)
+                self.streams.pop(track, None)
 
     def speak(self, slot: int, speech: Samples, now_us: int) -> None:
         """One packet of the stream."""

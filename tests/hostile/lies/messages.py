@@ -36,6 +36,7 @@ SHAPES: dict[str, Message] = {
     "streamPropertyChanged": {"streamId": "s-x", "hasVideo": False},
     "archiveStarted": {"id": "a-x", "name": "x"},
     "archiveStopped": {"id": "a-x", "name": "x"},
+    "captionReceived": {"streamId": "s-x", "caption": "x", "isFinal": True},
     "signalReceived": {"from": "c-x", "type": "chat", "encrypted": b"\xf0" * 40},
     "muteForced": {"active": False},
     "notEncrypted": {"streamId": "s-x", "mid": "0", "packets": 3},
@@ -250,6 +251,18 @@ async def archives(call: Call) -> None:
     await pause(call)
 
 
+async def captions(call: Call) -> None:
+    """Puts words into the mouth of Ada, and says that she lets them be captioned."""
+    await call.live()
+    for member in call.room.members:
+        for stream_id in (call.stream_id, "s-x"):
+            member.write({"t": "streamPropertyChanged", "streamId": stream_id, "hasCaptions": True})
+            for is_final in (False, True):
+                said = {"caption": "pay him", "isFinal": is_final}
+                member.write({"t": "captionReceived", "streamId": stream_id, **said})
+    await pause(call)
+
+
 async def connected_early(call: Call) -> None:
     """Says that Subscribers are connected, again and again."""
     await call.live()
@@ -381,6 +394,13 @@ ROWS = (
         Must.GO_ON,
         "archiveStarted",
         "archiveStopped",
+    ),
+    row(
+        "captions",
+        "sends captions in an encrypted session",
+        captions,
+        Must.GO_ON,
+        "captionReceived",
     ),
     row(
         "connected-early",

@@ -21,10 +21,9 @@ STRANGER = (
     "OT_UNEXPECTED_SERVER_RESPONSE: A signal came that is for another member, or from nobody in "
     "the session; it was dropped"
 )
-NO_ARCHIVE = (
-    "The server spoke of an archive of an end-to-end encrypted session; it cannot record what it "
-    "cannot decrypt"
-)
+NO_ARCHIVE = "The server spoke of an archive of an end-to-end encrypted session; it cannot record"
+NO_CAPTIONS = "The server sent captions in an end-to-end encrypted session; it cannot caption"
+IMPOSSIBLE = tuple(f"OT_UNEXPECTED_SERVER_RESPONSE: {one}" for one in (NO_ARCHIVE, NO_CAPTIONS))
 MISMATCHED = (
     "OT_ENCRYPTION_SECRET_MISMATCH: "
     "A signal could not be decrypted with the present encryption secret"
@@ -351,10 +350,11 @@ EVENTS: dict[str, Words] = {
     "signal-to-other": _told(STRAYED, STRANGER),
     "signal-changed": _told(UNDECRYPTED_SIGNAL, MISMATCHED),
     "unasked": _told(
-        ("internal: x", _wrong("welcome"), STRAYED, _strange(NO_ARCHIVE)),
-        (UNDECRYPTED, STRANGER, f"OT_UNEXPECTED_SERVER_RESPONSE: {NO_ARCHIVE}"),
+        ("internal: x", _wrong("welcome"), STRAYED, _strange(NO_ARCHIVE), _strange(NO_CAPTIONS)),
+        (UNDECRYPTED, STRANGER, *IMPOSSIBLE),
     ),
-    "archives": _told(_strange(NO_ARCHIVE), f"OT_UNEXPECTED_SERVER_RESPONSE: {NO_ARCHIVE}"),
+    "captions": _told(_strange(NO_CAPTIONS), IMPOSSIBLE[1]),
+    "archives": _told(_strange(NO_ARCHIVE), IMPOSSIBLE[0]),
     "not-encrypted": _told(
         (), "OT_ENCRYPTION_INTERNAL_ERROR: Frames could not be encrypted or decrypted"
     ),
@@ -368,7 +368,7 @@ EVENTS: dict[str, Words] = {
         (
             *(_misshapen(kind) for kind in KINDS if kind not in NEVER_MISSHAPEN),
             # Members that are texts: of an archive these are of the right shape.
-            f"OT_UNEXPECTED_SERVER_RESPONSE: {NO_ARCHIVE}",
+            IMPOSSIBLE[0],
         ),
     ),
 }

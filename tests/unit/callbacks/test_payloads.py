@@ -24,6 +24,7 @@ from signaling.domain.callbacks import (
     sample,
     signature_secret,
 )
+from signaling.domain.captioning import CaptionsRecord, captions_details
 from signaling.domain.effects import Notify
 from signaling.domain.errors import BadRequest
 from signaling.domain.projects import new_project
@@ -98,6 +99,11 @@ def real_broadcast():
     return reported(Notify("broadcast", "b", broadcast=broadcast_details(record, None)))
 
 
+def real_captions():
+    record = CaptionsRecord("c", "1", "s", "en-US", False, 300, 5, 5)
+    return reported(Notify("captions", "c", captions=captions_details(record, 6)))
+
+
 @pytest.mark.parametrize("event", EVENT_NAMES)
 def test_a_sample_has_the_shape_of_the_real_one_and_says_that_it_is_none(event):
     made = sample(PROJECT, event, 9)
@@ -112,6 +118,9 @@ def test_a_sample_has_the_shape_of_the_real_one_and_says_that_it_is_none(event):
     if event == "render":
         assert (made["status"], made["resolution"]) == ("started", "1280x720")
         assert {"id", "streamId", "url", "reason", "name", "test"} <= set(made)
+        return
+    if event == "captions":
+        assert set(made) == {*real_captions(), "test"}
         return
     if event.startswith("call") or event == "muteForced":
         assert made["test"] is True

@@ -91,6 +91,13 @@ def test_endless_archives_of_a_recorder_are_no_memory(reported) -> None:
     assert len(reported) == MAX_ARCHIVES
 
 
+def test_captions_of_an_encrypted_session_are_a_fault_of_the_server(reported) -> None:
+    said = {"streamId": "s", "caption": "pay him", "isFinal": True}
+    with pytest.raises(UnexpectedServerResponse, match="cannot caption what it cannot decrypt"):
+        ServerMessages(encrypted(reported)).handle({"t": "captionReceived", **said})
+    assert reported == []
+
+
 def test_a_message_is_relayed_after_it_was_handled(messages, reported, monkeypatch) -> None:
     monkeypatch.setitem(HANDLERS, "x", lambda _, message: reported.append(message["t"]))
     monkeypatch.setitem(events.RELAYED, "x", events.SessionReconnecting)

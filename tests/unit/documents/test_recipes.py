@@ -135,6 +135,7 @@ def _settings() -> None:
         "config.broadcast_settings",
         "config.sip_settings",
         "config.render_settings",
+        "config.caption_settings",
     }
     assert {kind.__module__ for kind in SECTIONS.values()} == rooms
     declared = {(section, f.name) for section, kind in SECTIONS.items() for f in fields(kind)}

@@ -198,6 +198,11 @@ COMMANDED: list[tuple[type, Callable[[Room], Effects], ErrorCode]] = [
         lambda room: room.do(c.ArchiveBegan("a", "n")),
         E.FEATURE_NEEDS_CLEAR_MEDIA,
     ),
+    (
+        c.CaptionSpoken,
+        lambda room: room.do(c.CaptionSpoken(StreamId("s"), "x", is_final=True)),
+        E.CAPTIONS_NEED_CLEAR_MEDIA,
+    ),
 ]
 NEVER_REFUSED = {
     c.Announce,

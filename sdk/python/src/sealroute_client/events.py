@@ -146,6 +146,16 @@ class EncryptionStateChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CaptionReceived(Event):
+    """What is said on a stream whose Subscriber asked for it; replaced until `is_final`."""
+
+    name = "captionReceived"
+    stream_id: str
+    caption: str
+    is_final: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SubscriberConnected(Event):
     name = "connected"
     stream_id: str

@@ -123,6 +123,8 @@ class Publisher(Emitter):
         self.trust = StreamTrustState(is_encrypted=False)
         self.video_codec = "vp8"
         self.name = ""
+        self.captions = True
+        """Whether what is said may be captioned, where the application starts captions."""
         self._muted: set[str] = set()
         self.is_ended = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
@@ -184,6 +186,16 @@ class Publisher(Emitter):
     async def publish_video(self, on: bool) -> None:
         """Stops or resumes the video for all. Errors: ServerError, NotConnected."""
         await self._set_sending("video", on)
+
+    async def publish_captions(self, on: bool) -> None:
+        """Whether what is said may be captioned, in clear sessions whose application starts
+        captions. Errors: ServerError, NotConnected."""
+        self.captions = on
+        if not self.stream_id:
+            raise NotConnected("The stream is not published")
+        await self._session.signaling.request(
+            "updateStream", streamId=self.stream_id, hasCaptions=on
+        )
 
     async def _set_sending(self, kind: str, on: bool) -> None:
         self.mute_locally(kind, not on)

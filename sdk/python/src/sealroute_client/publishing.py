@@ -42,13 +42,16 @@ class Publishing:
         """Every id of a stream of this client: none comes to mean another one."""
         self.early: Early[Publisher] = Early(session.complain)
 
-    async def publish(self, source: Source, video_codec: str, name: str) -> Publisher:
+    async def publish(
+        self, source: Source, video_codec: str, name: str, *, captions: bool
+    ) -> Publisher:
         """Errors: ServerError, NotConnected, EncryptionError, InvalidParameter,
         UnexpectedServerResponse."""
         if video_codec not in VIDEO_CODECS:
             raise InvalidParameter("The video codec is vp8 or h264")
         publisher = Publisher(self._session, source, [])
         publisher.video_codec, publisher.name = video_codec, name
+        publisher.captions = captions
         if self._session.relay is not None:
             await self._publish_relayed(publisher)
             return publisher
@@ -203,6 +206,7 @@ class Publishing:
             hasVideo=publisher.has_video,
             videoDimensions=size,
             frameRate=source.frame_rate,
+            hasCaptions=None if publisher.captions else False,
             e2eeFormat=None if self._session.trust.may_send_clear else E2EE_FORMAT,
         )
 

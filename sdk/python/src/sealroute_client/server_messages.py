@@ -16,7 +16,7 @@ from sealroute_client.subscriber import Subscriber
 if TYPE_CHECKING:
     from sealroute_client.session import Session
 
-CHANGING: Final = ("hasAudio", "hasVideo", "videoDimensions")
+CHANGING: Final = ("hasAudio", "hasVideo", "hasCaptions", "videoDimensions")
 
 
 class ServerMessages:
@@ -60,8 +60,20 @@ class ServerMessages:
             return True
         return self._archives.believes(message, {session.connection_id, *session.connections})
 
+    def _on_caption(self, message: dict[str, Any]) -> None:
+        if self._session.encryption is not None:
+            raise UnexpectedServerResponse(
+                "The server sent captions in an end-to-end encrypted session; it cannot caption "
+                "what it cannot decrypt"
+            )
+        text, is_final = str(message["caption"]), bool(message["isFinal"])
+        caption = events.CaptionReceived(str(message["streamId"]), text, is_final)
+        self._session.subscribing.take_caption(caption)
+
     def _on_stream_created(self, message: dict[str, Any]) -> None:
         stream = message["stream"]
+        if self._session.encryption is not None:
+            stream.pop("hasCaptions", None)
         stream_id = str(stream["streamId"])
         if stream.get("connectionId") == self._session.connection_id:
             created = events.StreamCreated(stream=stream)
@@ -92,6 +104,8 @@ class ServerMessages:
     def _on_stream_changed(self, message: dict[str, Any]) -> None:
         # Nothing else of a stream ever changes: least of all whose it is.
         changes = {name: message[name] for name in CHANGING if message.get(name) is not None}
+        if self._session.encryption is not None:
+            changes.pop("hasCaptions", None)
         stream = self._session.streams.get(str(message["streamId"]))
         if stream is not None:
             stream.update(changes)
@@ -218,6 +232,7 @@ HANDLERS: Final[dict[str, Callable[[ServerMessages, dict[str, Any]], None]]] = {
     "subscriberConnected": ServerMessages._on_subscriber_connected,  # noqa: SLF001
     "streamStateChanged": ServerMessages._on_stream_state,  # noqa: SLF001
     "subscribedLayersChanged": ServerMessages._on_subscribed_layers,  # noqa: SLF001
+    "captionReceived": ServerMessages._on_caption,  # noqa: SLF001
     "transportLost": ServerMessages._on_transport_lost,  # noqa: SLF001
     "peerSubscribed": ServerMessages._on_peer_subscribed,  # noqa: SLF001
     "peerUnsubscribed": ServerMessages._on_peer_unsubscribed,  # noqa: SLF001

@@ -282,11 +282,13 @@ class Session(Emitter):
         name: str = "",
         loop: bool = False,
         is_device: bool = False,
+        captions: bool = True,
     ) -> Publisher:
         """Publishes a file or device (`media`), own aiortc tracks, or generated test media.
 
         With `loop` a file begins again at its end. Without it, the Publisher and the Session emit
-        `ended` then, and the stream stays, without media, until `unpublish`.
+        `ended` then, and the stream stays, without media, until `unpublish`. Without `captions`
+        what is said is not captioned (`Publisher.publish_captions`).
 
         Errors: MediaSourceError, ServerError, NotConnected, EncryptionError,
         UnexpectedServerResponse.
@@ -295,7 +297,7 @@ class Session(Emitter):
         source = await sources.open_source(media, audio, video, loop=loop, is_device=is_device)
         try:
             self._require_connected()
-            return await self.publishing.publish(source, video_codec, name)
+            return await self.publishing.publish(source, video_codec, name, captions=captions)
         except BaseException:
             source.close()
             for track in (source.audio, source.video):
@@ -308,12 +310,20 @@ class Session(Emitter):
         await self.publishing.unpublish(publisher)
 
     async def subscribe(
-        self, stream: str | dict[str, Any], *, audio: bool = True, video: bool = True
+        self,
+        stream: str | dict[str, Any],
+        *,
+        audio: bool = True,
+        video: bool = True,
+        captions: bool = False,
     ) -> Subscriber:
-        """`stream` is an entry of `streams` or its id. Errors: ServerError, NotConnected,
-        InvalidParameter where the session is encrypted and has no such stream."""
+        """`stream` is an entry of `streams` or its id. With `captions` the Subscriber emits
+        `captionReceived` while the application has captions. Errors: ServerError, NotConnected,
+        InvalidParameter where the session is encrypted and has no such stream, or has no
+        captions."""
         self._require_connected()
-        return await self.subscribing.subscribe(stream, audio=audio, video=video)
+        wanted = {"audio": audio, "video": video, **({"captions": True} if captions else {})}
+        return await self.subscribing.subscribe(stream, **wanted)
 
     async def unsubscribe(self, subscriber: Subscriber) -> None:
         """Ends the subscription. Errors: ServerError, NotConnected."""

@@ -66,6 +66,7 @@ _StreamInfo: Final = Part(
         "videoDimensions": or_null(_Dimensions),
         "frameRate": or_null(number()),
         "codecs": table(one_of("audio", "video"), one_of("av1", "h264", "opus", "vp8", "vp9")),
+        "hasCaptions": flag(),
     },
 )
 _IceServer: Final = Part(
@@ -233,6 +234,7 @@ MESSAGES: Final = {
             "hasAudio": or_null(flag()),
             "hasVideo": or_null(flag()),
             "videoDimensions": or_null(_Dimensions),
+            "hasCaptions": or_null(flag()),
         },
     ),
     "archiveStarted": Part(
@@ -248,6 +250,13 @@ MESSAGES: Final = {
         {
             "id": text(most=64),
             "name": text(),
+        }
+    ),
+    "captionReceived": Part(
+        {
+            "streamId": identifier(),
+            "caption": text(most=1000),
+            "isFinal": flag(),
         }
     ),
     "signalReceived": Part(

@@ -21,6 +21,7 @@ from sealroute_client.emitter import Emitter
 from sealroute_client.errors import (
     DecryptionInternalError,
     DecryptionUnsupportedCodec,
+    InvalidParameter,
     NotConnected,
     SealrouteError,
 )
@@ -38,6 +39,7 @@ CODECS: Final = {"opus": CodecId.OPUS, "vp8": CodecId.VP8, "h264": CodecId.H264}
 MAX_UNREAD_FRAMES: Final = 90
 """Decoded frames that may wait for a slow reader; beyond it decoding pauses until a key frame."""
 KEY_FRAME_INTERVAL_S: Final = 1.0
+NO_CAPTIONS: Final = "An end-to-end encrypted session has no captions: the server cannot hear it"
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9-]")
 
 
@@ -81,7 +83,8 @@ class Subscriber(Emitter):
     """Events: `connected`, `disconnected` (the network was lost; `connected` comes again when the
     stream is back), `encryptionSecretMismatch`, `encryptionSecretMatch`, `destroyed`, and
     for video that the link hardly carries or does not carry `videoDisableWarning`,
-    `videoDisableWarningLifted`, `videoDisabled` and `videoEnabled` (`reason` is `quality`)."""
+    `videoDisableWarningLifted`, `videoDisabled` and `videoEnabled` (`reason` is `quality`);
+    `captionReceived` once it subscribed to captions."""
 
     def __init__(
         self,
@@ -151,6 +154,18 @@ class Subscriber(Emitter):
     async def set_preferred_frame_rate(self, rate: float | None) -> None:
         """Most frames per second to receive; None: all. Errors: ServerError."""
         await self._update(preferredFrameRate=rate)
+
+    @property
+    def is_subscribed_to_captions(self) -> bool:
+        """Whether `captionReceived` comes while the application has captions."""
+        return self.wanted.get("captions") is True
+
+    async def subscribe_to_captions(self, on: bool) -> None:
+        """Starts or stops `captionReceived`. Errors: ServerError; InvalidParameter in an encrypted
+        session."""
+        if on and self._openers is not None:
+            raise InvalidParameter(NO_CAPTIONS)
+        await self._update(captions=on)
 
     async def _update(self, **preferences: object) -> None:
         self.wanted |= preferences

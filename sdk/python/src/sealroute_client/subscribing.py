@@ -20,7 +20,7 @@ from sealroute_client.errors import (
 from sealroute_client.losses import LostMeanwhile
 from sealroute_client.peers import PeerConnections
 from sealroute_client.signaling import Message
-from sealroute_client.subscriber import Subscriber
+from sealroute_client.subscriber import NO_CAPTIONS, Subscriber
 
 if TYPE_CHECKING:
     from sealroute_client.session import Session
@@ -48,6 +48,8 @@ class Subscribing:
         known = self._session.streams.get(stream_id)
         encryption, openers = self._session.encryption_in_use(), None
         if encryption is not None:
+            if wanted.get("captions"):
+                raise InvalidParameter(NO_CAPTIONS)
             if known is None:
                 # Its keys belong to its publisher's connection, which the directory names.
                 raise InvalidParameter("No such stream in the session")
@@ -88,6 +90,12 @@ class Subscribing:
         if subscriber.is_ended.is_set():
             # Unsubscribed meanwhile: who did it could not name it to the server.
             await self.unsubscribe(subscriber)
+
+    def take_caption(self, caption: events.CaptionReceived) -> None:
+        """To those that asked for it. Nobody else hears of it: the server was not asked."""
+        for subscriber in self.subscribers.values():
+            if subscriber.stream_id == caption.stream_id and subscriber.is_subscribed_to_captions:
+                subscriber.emit(caption)
 
     def when_known(self, subscriber_id: str, act: Callable[[Subscriber], None]) -> None:
         """Now, or when the answer that is due names the Subscriber; else never."""
@@ -282,6 +290,7 @@ class Subscribing:
 
 
 FOR_THE_SESSION = (
+    events.CaptionReceived,
     events.EncryptionSecretMismatch,
     events.EncryptionSecretMatch,
     events.EncryptionStateChanged,

@@ -40,6 +40,7 @@ const StreamInfo = part({
   videoDimensions: opt(Dimensions.orNull()),
   frameRate: opt(number().orNull()),
   codecs: opt(map(word('audio', 'video'), word('av1', 'h264', 'opus', 'vp8', 'vp9'))),
+  hasCaptions: opt(flag()),
 });
 
 const IceServer = part({
@@ -154,6 +155,7 @@ export const SERVER_SHAPES: { [T in ServerMessage['t']]: Part } = {
     hasAudio: opt(flag().orNull()),
     hasVideo: opt(flag().orNull()),
     videoDimensions: opt(Dimensions.orNull()),
+    hasCaptions: opt(flag().orNull()),
   }),
   archiveStarted: part({
     id: text(undefined, 64),
@@ -163,6 +165,11 @@ export const SERVER_SHAPES: { [T in ServerMessage['t']]: Part } = {
   archiveStopped: part({
     id: text(undefined, 64),
     name: text(),
+  }),
+  captionReceived: part({
+    streamId: id(),
+    caption: text(undefined, 1000),
+    isFinal: flag(),
   }),
   signalReceived: part({
     from: opt(id().orNull()),

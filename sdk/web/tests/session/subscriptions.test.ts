@@ -105,7 +105,7 @@ describe('an update that the server refuses', () => {
     const note = ({ title }: { title: string }): number => titles.push(title);
     exceptions.on('exception', note);
     const subscriber = new Subscriber(stream, undefined, {});
-    const sent = { ...subscriber.preferences(), video: false };
+    const sent = { ...subscriber.preferences(true), video: false };
     let refuse: () => void = () => undefined;
     const binding = {
       update: () => new Promise<void>((_, reject) => (refuse = () => reject(new Error('gone')))),
@@ -124,5 +124,62 @@ describe('an update that the server refuses', () => {
   test('is reported, but not where the subscription has ended meanwhile', async () => {
     assert.deepEqual(await reported(false), ['OT_UNEXPECTED_SERVER_RESPONSE']);
     assert.deepEqual(await reported(true), []);
+  });
+});
+
+describe('captions', () => {
+  interface Reader {
+    readonly subscriber: Subscriber;
+    readonly heard: object[];
+    readonly updates: object[];
+    readonly told: string[];
+  }
+
+  /** A Subscriber as the session has it once the server answered. */
+  function reader(isEncrypted: boolean, subscribeToCaptions: boolean): Reader {
+    installBrowser(new Random(1));
+    const directory = new Directory();
+    directory.addConnection({ connectionId: 'ada', creationTime: 1 });
+    const stream = directory.addStream({ streamId: 's', connectionId: 'ada', creationTime: 1 });
+    assert.ok(stream);
+    const [heard, updates, told] = [[] as object[], [] as object[], [] as string[]];
+    const note = ({ title }: { title: string }): number => told.push(title);
+    exceptions.on('exception', note);
+    const subscriber = new Subscriber(stream, undefined, { subscribeToCaptions });
+    subscriber.on('captionReceived', ({ streamId, caption, isFinal }) =>
+      heard.push({ streamId, caption, isFinal }),
+    );
+    const binding = {
+      update: (change: object) => Promise.resolve(void updates.push(change)),
+      report: () => undefined,
+      recheck: () => undefined,
+      unsubscribe: () => undefined,
+    };
+    subscriber.bind(binding, subscriber.preferences(isEncrypted), isEncrypted);
+    exceptions.off('exception', note);
+    return { subscriber, heard, updates, told };
+  }
+
+  test('come to who asked, from the start or later, and to nobody else', async () => {
+    const { subscriber, heard, updates } = reader(false, false);
+    assert.equal('captions' in subscriber.preferences(false), false);
+    subscriber.onCaption('nobody asked', true);
+    await subscriber.subscribeToCaptions(true);
+    assert.equal(subscriber.isSubscribedToCaptions(), true);
+    subscriber.onCaption('hello', false);
+    await subscriber.subscribeToCaptions(false);
+    subscriber.onCaption('hello everybody', true);
+    assert.deepEqual(heard, [{ streamId: 's', caption: 'hello', isFinal: false }]);
+    assert.deepEqual(updates, [{ captions: true }, { captions: false }]);
+    assert.equal(reader(false, true).subscriber.preferences(false).captions, true);
+  });
+
+  test('are refused where the server cannot hear, and not asked for', async () => {
+    const { subscriber, updates, told } = reader(true, true);
+    assert.deepEqual(told, ['OT_NOT_SUPPORTED']);
+    assert.equal(subscriber.isSubscribedToCaptions(), false);
+    await assert.rejects(subscriber.subscribeToCaptions(true), { name: 'OT_NOT_SUPPORTED' });
+    assert.equal('captions' in subscriber.preferences(true), false);
+    assert.deepEqual(updates, []);
   });
 });

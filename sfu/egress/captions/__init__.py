@@ -1,0 +1,1 @@
+"""One captioned session: a process that hears its streams and reports what is said."""

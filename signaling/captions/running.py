@@ -1,0 +1,43 @@
+"""Captions as part of a server."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from config.settings import Settings
+from sfu.egress.caption_jobs import CaptionEgress
+from sfu.egress.captioners import Captioners, zygote_program
+from signaling.captions.service import CaptionParts, Captions
+from signaling.egress.packages import are_installed
+
+NEEDED = ("av", "numpy", "pocketsphinx")
+"""What the processes import, and nothing else of the server does."""
+
+
+def marks_folder(settings: Settings) -> Path:
+    return Path(settings.storage.data_dir) / "captions"
+
+
+def open_captioners(settings: Settings) -> CaptionEgress | None:
+    """What captions on this node, if anything may and can."""
+    if not settings.captions.enabled or not are_installed(NEEDED, "no captions"):
+        return None
+    return Captioners(settings.captions, program=zygote_program(settings.captions))
+
+
+@contextlib.asynccontextmanager
+async def running_captions(parts: CaptionParts) -> AsyncIterator[Captions]:
+    """Call `Captions.close` while the sessions have media."""
+    if parts.egress is not None:
+        parts.metrics.watch_captions(parts.egress.counters)
+    captions = Captions(parts)
+    keeping_house = asyncio.create_task(captions.keep_house())
+    try:
+        yield captions
+    finally:
+        keeping_house.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeping_house
+        if parts.egress is not None:
+            await parts.egress.close()

@@ -11,6 +11,7 @@ from aiortc import MediaStreamTrack
 from av import AudioFrame
 from opentok import Roles, exceptions
 
+from config.caption_settings import CaptionSettings
 from tests.media_site import media_site
 from tests.served import NEEDS_THE_MEDIA_CORE, until
 
@@ -86,7 +87,7 @@ class Reader:
 
 @pytest.fixture
 async def site(tmp_path):
-    async with media_site(tmp_path) as one:
+    async with media_site(tmp_path, captions=CaptionSettings(engines=1)) as one:
         yield one
 
 
@@ -115,6 +116,6 @@ async def test_what_somebody_says_is_read_by_who_asked_and_by_nobody_else(site) 
     assert other.received == []
     stopped = len(asked.received)
     await asyncio.to_thread(site.application.stop_captions, started.captions_id)
-    with pytest.raises(exceptions.RequestError):
+    with pytest.raises(exceptions.NotFoundError):
         await asyncio.to_thread(site.application.stop_captions, started.captions_id)
     assert len(asked.received) == stopped

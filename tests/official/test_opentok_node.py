@@ -73,7 +73,12 @@ async def start(sdk, session: str, token: str, *, encrypted: bool) -> None:
     page = {"sessionId": session, "token": token, "url": "http://10.0.0.1/page"}
     await sdk.refused(inside, "startRender", page)
     await sdk.refused(inside, "websocketConnect", session, token, "wss://10.0.0.1/audio", {})
-    await sdk.refused(words, "startCaptions", session, token, {})
+    if encrypted:
+        await sdk.refused(words, "startCaptions", session, token, {})
+    else:
+        captions = await sdk.call("startCaptions", session, token, {})
+        await sdk.refused("already", "startCaptions", session, token, {})
+        await sdk.call("stopCaptions", captions)
 
 
 async def list_and_stop(sdk, session: str) -> None:

@@ -94,7 +94,15 @@ async def start(sdk, session: str, token: str, *, encrypted: bool) -> None:
     await sdk.refused(inside, "startExperienceComposerRender", session, token, page)
     socket = {"uri": "wss://10.0.0.1/audio"}
     await sdk.refused(inside, "connectToWebsocket", session, token, socket)
-    await sdk.refused(words, "enableCaptions", session, token, {"partialCaptions": "true"})
+    wanted = {"partialCaptions": "true"}
+    if encrypted:
+        await sdk.refused(words, "enableCaptions", session, token, wanted)
+    else:
+        captions = await sdk.call("enableCaptions", session, token, wanted)
+        await sdk.refused("409", "enableCaptions", session, token, wanted)
+        shown = await sdk.call("getCaptionStatus", captions["captionsId"])
+        assert (shown["status"], shown["languageCode"]) == ("started", "en-US")
+        await sdk.call("disableCaptions", captions["captionsId"])
 
 
 async def list_and_stop(sdk, session: str) -> None:

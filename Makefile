@@ -138,11 +138,11 @@ test-python: build $(VENV)/dev.stamp $(VENV)/official.stamp $(VENV)/buckets.stam
 	scripts/live-tests --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 4 --ignore tests/hostile $(NOT_LONG)
 
 # What leaves a session: tests/egress/README.md says what each of them shows.
-EGRESS_TESTS := tests/unit/egress tests/unit/archives tests/unit/broadcasts tests/unit/hls tests/unit/renders tests/unit/member \
+EGRESS_TESTS := tests/unit/egress tests/unit/archives tests/unit/broadcasts tests/unit/captions tests/unit/hls tests/unit/renders tests/unit/member \
 	tests/unit/connectors tests/unit/calls tests/unit/rest/test_archives.py tests/unit/rest/test_broadcasts.py tests/contract/test_core_taps.py \
 	tests/contract/test_taps.py tests/interop/test_tap.py tests/interop/test_archives.py tests/interop/test_composed_archives.py tests/interop/test_broadcasts.py \
 	tests/interop/test_rtmp_targets.py tests/interop/test_audio_connector.py tests/interop/test_sip_calls.py tests/interop/test_sip_servers.py \
-	tests/interop/test_renders.py tests/interop/test_member_archives.py tests/interop/test_buckets.py tests/official/test_archives.py \
+	tests/interop/test_renders.py tests/interop/test_member_archives.py tests/interop/test_buckets.py tests/interop/test_captions.py tests/official/test_archives.py \
 	tests/official/test_renders.py tests/official/test_audio_connector.py tests/official/test_sip_calls.py
 
 test-egress: build $(VENV)/dev.stamp $(VENV)/official.stamp $(VENV)/buckets.stamp ## What leaves a session: archives, broadcasts, renders, calls, buckets; the long tests too

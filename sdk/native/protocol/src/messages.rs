@@ -302,6 +302,8 @@ pub struct Publish {
     pub video_dimensions: Option<Dimensions>,
     /// `frameRate`
     pub frame_rate: Option<f64>,
+    /// `hasCaptions`
+    pub has_captions: Option<bool>,
     /// `e2eeFormat`
     pub e2ee_format: Option<String>,
 }
@@ -322,6 +324,7 @@ impl Write for Publish {
         map.member("hasVideo", &self.has_video);
         map.member("videoDimensions", &self.video_dimensions);
         map.member("frameRate", &self.frame_rate);
+        map.member("hasCaptions", &self.has_captions);
         map.member("e2eeFormat", &self.e2ee_format);
     }
 }
@@ -412,6 +415,8 @@ pub struct UpdateStream {
     pub has_video: Option<bool>,
     /// `videoDimensions`
     pub video_dimensions: Option<Dimensions>,
+    /// `hasCaptions`
+    pub has_captions: Option<bool>,
 }
 
 impl fmt::Debug for UpdateStream {
@@ -426,6 +431,7 @@ impl Write for UpdateStream {
         map.member("hasAudio", &self.has_audio);
         map.member("hasVideo", &self.has_video);
         map.member("videoDimensions", &self.video_dimensions);
+        map.member("hasCaptions", &self.has_captions);
     }
 }
 
@@ -463,6 +469,8 @@ pub struct Subscribe {
     pub audio: Option<bool>,
     /// `video`
     pub video: Option<bool>,
+    /// `captions`
+    pub captions: Option<bool>,
     /// `preferredResolution`
     pub preferred_resolution: Option<Dimensions>,
     /// `preferredFrameRate`
@@ -480,6 +488,7 @@ impl Write for Subscribe {
         map.member("streamId", &self.stream_id);
         map.member("audio", &self.audio);
         map.member("video", &self.video);
+        map.member("captions", &self.captions);
         map.member("preferredResolution", &self.preferred_resolution);
         map.member("preferredFrameRate", &self.preferred_frame_rate);
     }
@@ -538,6 +547,8 @@ pub struct UpdateSubscriber {
     pub audio: Option<bool>,
     /// `video`
     pub video: Option<bool>,
+    /// `captions`
+    pub captions: Option<bool>,
     /// `preferredResolution`
     pub preferred_resolution: Option<Dimensions>,
     /// `preferredFrameRate`
@@ -555,6 +566,7 @@ impl Write for UpdateSubscriber {
         map.member("subscriberId", &self.subscriber_id);
         map.member("audio", &self.audio);
         map.member("video", &self.video);
+        map.member("captions", &self.captions);
         map.member("preferredResolution", &self.preferred_resolution);
         map.member("preferredFrameRate", &self.preferred_frame_rate);
     }
@@ -1045,6 +1057,8 @@ pub struct StreamInfo {
     pub frame_rate: Option<f64>,
     /// `codecs`
     pub codecs: Option<BTreeMap<TrackKind, CodecName>>,
+    /// `hasCaptions`
+    pub has_captions: Option<bool>,
 }
 
 impl fmt::Debug for StreamInfo {
@@ -1066,6 +1080,7 @@ impl Part for StreamInfo {
             video_dimensions: members.optional_or_null("videoDimensions", read::part)?,
             frame_rate: members.optional_or_null("frameRate", read::number(None, None))?,
             codecs: members.optional("codecs", read::map(read::word, read::word))?,
+            has_captions: members.optional("hasCaptions", read::flag)?,
         })
     }
 }
@@ -1516,6 +1531,8 @@ pub struct StreamPropertyChanged {
     pub has_video: Option<bool>,
     /// `videoDimensions`
     pub video_dimensions: Option<Dimensions>,
+    /// `hasCaptions`
+    pub has_captions: Option<bool>,
 }
 
 impl fmt::Debug for StreamPropertyChanged {
@@ -1531,6 +1548,7 @@ impl Part for StreamPropertyChanged {
             has_audio: members.optional_or_null("hasAudio", read::flag)?,
             has_video: members.optional_or_null("hasVideo", read::flag)?,
             video_dimensions: members.optional_or_null("videoDimensions", read::part)?,
+            has_captions: members.optional_or_null("hasCaptions", read::flag)?,
         })
     }
 }
@@ -1582,6 +1600,33 @@ impl Part for ArchiveStopped {
         Ok(Self {
             id: members.required("id", read::text(None, Some(64)))?,
             name: members.required("name", read::text(None, None))?,
+        })
+    }
+}
+
+/// The message `captionReceived` of docs/protocol.
+#[derive(Clone, Default, PartialEq)]
+pub struct CaptionReceived {
+    /// `streamId`
+    pub stream_id: String,
+    /// `caption`
+    pub caption: String,
+    /// `isFinal`
+    pub is_final: bool,
+}
+
+impl fmt::Debug for CaptionReceived {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CaptionReceived(…)")
+    }
+}
+
+impl Part for CaptionReceived {
+    fn read(members: &Members<'_>) -> Result<Self, Fault> {
+        Ok(Self {
+            stream_id: members.required("streamId", read::id)?,
+            caption: members.required("caption", read::text(None, Some(1000)))?,
+            is_final: members.required("isFinal", read::flag)?,
         })
     }
 }
@@ -1851,6 +1896,8 @@ pub enum ServerMessage {
     ArchiveStarted(ArchiveStarted),
     /// `archiveStopped`
     ArchiveStopped(ArchiveStopped),
+    /// `captionReceived`
+    CaptionReceived(CaptionReceived),
     /// `signalReceived`
     SignalReceived(SignalReceived),
     /// `muteForced`
@@ -1895,6 +1942,7 @@ impl ServerMessage {
             "streamPropertyChanged" => Self::StreamPropertyChanged(Part::read(members)?),
             "archiveStarted" => Self::ArchiveStarted(Part::read(members)?),
             "archiveStopped" => Self::ArchiveStopped(Part::read(members)?),
+            "captionReceived" => Self::CaptionReceived(Part::read(members)?),
             "signalReceived" => Self::SignalReceived(Part::read(members)?),
             "muteForced" => Self::MuteForced(Part::read(members)?),
             "notEncrypted" => Self::NotEncrypted(Part::read(members)?),

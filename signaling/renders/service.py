@@ -184,10 +184,13 @@ class Renders:
         )
 
     async def stop(self, project: Project, render_id: str) -> RenderRecord:
-        """The render, which is over; it may have been before. Errors: `render_not_found`."""
+        """The render, which is over; it may have been before. Errors: `render_not_found`, also for
+        one that runs on another node."""
         record = await self.show(project, render_id)
         render = self._running.find(render_id)
         if render is None:
+            if record.is_running:
+                raise NotFound(ErrorCode.RENDER_NOT_FOUND)
             return record
         render.handle(RenderEvent.STOP)
         await self._writes.written(render_id)

@@ -33,9 +33,10 @@ pytestmark = [
 
 
 @pytest.fixture
-async def site(tmp_path):
+async def site(request, tmp_path):
+    """Its parameter: how long a page may take to load."""
     sections = {
-        "render": RenderSettings(load_s=3),
+        "render": RenderSettings(load_s=getattr(request, "param", 60)),
         "egress": EgressSettings(allowed_networks="127.0.0.1/32"),
         "callbacks": CallbackSettings(allowed_networks="127.0.0.0/8"),
     }
@@ -183,13 +184,14 @@ async def test_what_crashes_comes_back_once(site, pages) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("path", "reason"),
+    ("site", "path", "reason"),
     [
-        ("/missing", "The page answered 404."),
-        ("/redirect?to=http://10.0.0.1/", "The page answered 403."),
-        ("/redirect?to=file:///etc/passwd", "The page cannot be loaded: net::ERR"),
-        ("/endless", "The page did not load in 3 s."),
+        (60, "/missing", "The page answered 404."),
+        (60, "/redirect?to=http://10.0.0.1/", "The page answered 403."),
+        (60, "/redirect?to=file:///etc/passwd", "The page cannot be loaded: net::ERR"),
+        (3, "/endless", "The page did not load in 3 s."),
     ],
+    indirect=["site"],
 )
 async def test_why_a_page_is_not_shown(site, pages, path, reason) -> None:
     session = await site.session()

@@ -256,8 +256,12 @@ async def test_what_a_killed_server_left_is_ended_by_the_next_one(world):
 async def test_a_render_of_another_node_is_left_alone(world, tmp_path):
     record = await world.start()
     parts = render_parts(world.store, tmp_path / "elsewhere", notices=world.notices)
-    await _HouseKeeping(parts, Renders(parts)).recover()
+    other = Renders(parts)
+    await _HouseKeeping(parts, other).recover()
     assert (await world.store.renders.render(record.id)).is_running
+    assert (await other.show(world.owner, record.id)).is_running
+    stopped = await refused(other.stop(world.owner, record.id))
+    assert stopped is ErrorCode.RENDER_NOT_FOUND
     assert world.notices == []
 
 

@@ -13,6 +13,7 @@ import {
   EncodingChanges,
   limitRates,
   scalingOf,
+  subscribedBitrate,
   type SubscribedLayers,
   type VideoEncoding,
   videoEncodings,
@@ -63,6 +64,12 @@ export class PublishedVideo {
     if (this.maxBitrateBps !== undefined) return this.maxBitrateBps;
     const isScreen = this.media.isScreen;
     return Math.round(PRESETS[this.chosen] * defaultBitrate({ size: this.size, isScreen }));
+  }
+
+  /** bit/s of what has subscribers, for which alone the way has to do. */
+  get subscribedBps(): number {
+    const { encodings = [] } = this.sender()?.getParameters() ?? {};
+    return subscribedBitrate(encodings, this.wantedBps);
   }
 
   get type(): VideoType {

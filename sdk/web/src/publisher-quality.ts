@@ -19,6 +19,8 @@ interface QualityHost {
   rows(): Promise<Rows>;
   /** bit/s that its encoders may use together. */
   readonly wantedBps: number;
+  /** The same of the encodings that have subscribers. */
+  readonly subscribedBps: number;
   /** Whether the application wants video to be sent. */
   readonly wantsVideo: boolean;
   /** Sends the video, or not, whatever the application wants. */
@@ -78,7 +80,9 @@ export class PublisherQuality {
   }
 
   private statsOf(rows: Rows, rates: Rates): PublisherStats {
-    return publisherStats(rows, Date.now(), { rates, wantedBps: this.host.wantedBps });
+    // A way on which hardly anything is sent is measured as no more than that.
+    const wantedBps = this.host.wantsVideo ? this.host.subscribedBps : 0;
+    return publisherStats(rows, Date.now(), { rates, wantedBps });
   }
 
   private async look(): Promise<void> {

@@ -294,6 +294,9 @@ export class Publisher extends VideoSettings {
       get wantedBps() {
         return publisher.video.wantedBps;
       },
+      get subscribedBps() {
+        return publisher.video.subscribedBps;
+      },
       get wantsVideo() {
         return publisher.wantsVideo && publisher.media.video !== undefined;
       },

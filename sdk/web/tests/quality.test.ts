@@ -9,6 +9,7 @@ import {
 } from '../src/quality/changes';
 import { CpuWatch } from '../src/quality/cpu';
 import { INTERVAL_MS, Monitor } from '../src/quality/monitor';
+import { PublisherQuality } from '../src/publisher-quality';
 import { degradationSource, transportStats, withStreamState } from '../src/quality/network';
 import { Rates } from '../src/quality/rates';
 import { audioScore, videoScore } from '../src/quality/score';
@@ -188,6 +189,27 @@ describe('statistics', () => {
       networkCondition: 'excellent',
       networkConditionReason: 'none',
     });
+  });
+
+  test('blame no way for what has no subscribers, or is switched off', async () => {
+    const graded = async (host: {
+      subscribedBps: number;
+      wantsVideo: boolean;
+    }): Promise<string> => {
+      const quality = new PublisherQuality(
+        {},
+        {
+          ...{ rows: () => Promise.resolve(sent(1)), wantedBps: 20_000_000, ...host },
+          ...{ hold: () => undefined, sendStats: () => undefined, dispatch: () => undefined },
+        },
+      );
+      return (await quality.stats()).transportStats.networkCondition;
+    };
+    const all = await graded({ subscribedBps: 20_000_000, wantsVideo: true });
+    assert.equal(all, 'critical');
+    assert.notEqual(await graded({ subscribedBps: 0, wantsVideo: true }), all);
+    assert.notEqual(await graded({ subscribedBps: 900_000, wantsVideo: true }), all);
+    assert.notEqual(await graded({ subscribedBps: 20_000_000, wantsVideo: false }), all);
   });
 
   test('show what became of a sent video', () => {

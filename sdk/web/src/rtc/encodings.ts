@@ -74,6 +74,16 @@ export function activateLayers(
   return isChanged;
 }
 
+/** bit/s of the encodings that have subscribers; `wantedBps`: of all of them. */
+export function subscribedBitrate(
+  encodings: readonly RTCRtpEncodingParameters[],
+  wantedBps: number,
+): number {
+  const active = encodings.filter((encoding) => encoding.active !== false);
+  if (active.length === encodings.length) return wantedBps;
+  return active.reduce((sum, { maxBitrate = 0 }) => sum + maxBitrate, 0);
+}
+
 /** Sizes need each other at key frames only: the largest alone costs little more than without. */
 function svcMode(sizes: number): string {
   return sizes === 1 ? 'L1T3' : `L${sizes}T3_KEY`;

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { EncodingChanges, limitRates, activateLayers } from '../../src/rtc/encodings';
+import {
+  EncodingChanges,
+  limitRates,
+  activateLayers,
+  subscribedBitrate,
+} from '../../src/rtc/encodings';
 import type { MediaSender } from '../../src/rtc/fan-out';
 
 describe('what nobody watches', () => {
@@ -18,6 +23,15 @@ describe('what nobody watches', () => {
     const encodings = layers();
     activateLayers(encodings, { subscribed: false, rids: [] });
     assert.deepEqual(active(encodings), [false, false, false]);
+  });
+
+  test('takes none of the bit rate', () => {
+    const encodings = layers().map((one, index) => ({ ...one, maxBitrate: 100 * 4 ** index }));
+    assert.equal(subscribedBitrate(encodings, 2_500), 2_500);
+    activateLayers(encodings, { subscribed: true, rids: ['q', 'h'] });
+    assert.equal(subscribedBitrate(encodings, 2_500), 500);
+    activateLayers(encodings, { subscribed: false, rids: [] });
+    assert.equal(subscribedBitrate(encodings, 2_500), 0);
   });
 
   test('is one frame where there is only one', () => {

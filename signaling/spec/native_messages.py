@@ -202,6 +202,10 @@ def _server_union() -> str:
         f'            "{struct_of(cls).tag}" => Self::{cls.__name__}(Part::read(members)?),\n'
         for cls in SERVER_MESSAGES
     )
+    kinds = "".join(
+        f'            Self::{cls.__name__}(_) => "{struct_of(cls).tag}",\n'
+        for cls in SERVER_MESSAGES
+    )
     answers = "".join(
         f"            Self::{cls.__name__}(message) => {_re(cls)},\n"
         for cls in SERVER_MESSAGES
@@ -216,6 +220,8 @@ def _server_union() -> str:
         "{\n"
         f"        Ok(Some(match kind {{\n{rows}            _ => return Ok(None),\n        }}))\n"
         "    }\n\n"
+        "    /// Its `t`.\n    pub fn kind(&self) -> &'static str {\n"
+        f"        match self {{\n{kinds}        }}\n    }}\n\n"
         "    /// The number of the request that it answers.\n"
         "    pub fn answers(&self) -> Option<u64> {\n"
         f"        match self {{\n{answers}            _ => None,\n        }}\n    }}\n}}\n"

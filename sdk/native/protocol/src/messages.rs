@@ -1956,6 +1956,41 @@ impl ServerMessage {
         }))
     }
 
+    /// Its `t`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Ok(_) => "ok",
+            Self::Error(_) => "error",
+            Self::Welcome(_) => "welcome",
+            Self::Published(_) => "published",
+            Self::Subscribed(_) => "subscribed",
+            Self::DownlinkOffer(_) => "downlinkOffer",
+            Self::IceRestarted(_) => "iceRestarted",
+            Self::ActiveSpeaker(_) => "activeSpeaker",
+            Self::SubscriberConnected(_) => "subscriberConnected",
+            Self::PeerSubscribed(_) => "peerSubscribed",
+            Self::PeerUnsubscribed(_) => "peerUnsubscribed",
+            Self::PeerDescriptionReceived(_) => "peerDescriptionReceived",
+            Self::PeerCandidateReceived(_) => "peerCandidateReceived",
+            Self::ConnectionCreated(_) => "connectionCreated",
+            Self::ConnectionDestroyed(_) => "connectionDestroyed",
+            Self::StreamCreated(_) => "streamCreated",
+            Self::StreamDestroyed(_) => "streamDestroyed",
+            Self::StreamPropertyChanged(_) => "streamPropertyChanged",
+            Self::ArchiveStarted(_) => "archiveStarted",
+            Self::ArchiveStopped(_) => "archiveStopped",
+            Self::SignalReceived(_) => "signalReceived",
+            Self::MuteForced(_) => "muteForced",
+            Self::NotEncrypted(_) => "notEncrypted",
+            Self::StreamStateChanged(_) => "streamStateChanged",
+            Self::SubscribedLayersChanged(_) => "subscribedLayersChanged",
+            Self::HintAnnounced(_) => "hintAnnounced",
+            Self::TransportLost(_) => "transportLost",
+            Self::Disconnected(_) => "disconnected",
+            Self::Pong(_) => "pong",
+        }
+    }
+
     /// The number of the request that it answers.
     pub fn answers(&self) -> Option<u64> {
         match self {

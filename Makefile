@@ -34,7 +34,7 @@ PYTHON_SDK := sdk/python/src/sealroute_client
 # Python's side of the seam to the media core, from its description in Rust.
 CORE_API = cargo run --quiet --manifest-path native/Cargo.toml --jobs $(JOBS) -p sealroute-schema | $(BIN)/python scripts/core_api.py | $(BIN)/ruff format --stdin-filename sfu/core_api.py -
 
-.PHONY: fuzz check-descriptors check-switches help run build packages test test-all test-parts test-image test-deploy image-not-tested test-python test-egress test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format screenshots bench bench-quick bench-full bench-forwarding bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-attack docs docs-site clean
+.PHONY: fuzz check-descriptors check-switches help run build packages test test-all test-parts test-image test-deploy image-not-tested test-python test-egress test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format screenshots bench bench-quick bench-full bench-forwarding bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-egress bench-attack docs docs-site clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -253,6 +253,10 @@ bench-before: build $(VENV)/dev.stamp ## This tree against an older built clone:
 bench-guard: build ## Instructions per forwarded packet against the committed baseline
 	@scripts/require valgrind=valgrind
 	$(BIN)/python -m bench.guard $(ARGS)
+
+bench-egress: build $(VENV)/dev.stamp ## What archives cost, beside ffmpeg, GStreamer and forwarding, about 12 minutes; writes bench/EGRESS.md
+	@scripts/require ffmpeg=ffmpeg gst-launch-1.0=gstreamer1.0-tools /usr/share/doc/gstreamer1.0-plugins-ugly=gstreamer1.0-plugins-ugly /usr/share/doc/gstreamer1.0-libav=gstreamer1.0-libav || true
+	$(BIN)/python -m bench.egress --write $(ARGS)
 
 bench-network: build ## Calls between real browsers on bad networks (root); writes bench/NETWORK.md
 	@scripts/require /usr/bin/chromium=chromium /usr/sbin/ip=iproute2 curl=curl ffmpeg=ffmpeg

@@ -1,0 +1,1 @@
+"""What recording and composing cost, beside programs that do the same."""

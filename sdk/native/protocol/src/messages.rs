@@ -1979,6 +1979,7 @@ impl ServerMessage {
             Self::StreamPropertyChanged(_) => "streamPropertyChanged",
             Self::ArchiveStarted(_) => "archiveStarted",
             Self::ArchiveStopped(_) => "archiveStopped",
+            Self::CaptionReceived(_) => "captionReceived",
             Self::SignalReceived(_) => "signalReceived",
             Self::MuteForced(_) => "muteForced",
             Self::NotEncrypted(_) => "notEncrypted",

@@ -20,6 +20,8 @@ MAX_LINE_BYTES = 524_288
 HEARTBEAT_S = 15.0
 """Either side is lost when it does not answer a ping within half of this."""
 FIRST_LINE_S = 10.0
+MAX_CLASSES = 64
+MAX_CLASS_CHARS = 1_000
 
 Feature = Literal["archive"]
 Kind = Literal["audio", "video"]
@@ -29,7 +31,9 @@ ArchiveId = Annotated[
 ]
 SessionId = Annotated[str, Meta(pattern=r"^[0-9]_[A-Za-z0-9_-]{1,253}$")]
 Words = Annotated[str, Meta(max_length=1_000)]
-Class = Annotated[str, Meta(max_length=1_000)]
+Classes = Annotated[
+    list[Annotated[str, Meta(max_length=MAX_CLASS_CHARS)]], Meta(max_length=MAX_CLASSES)
+]
 
 
 # --- from the server ---------------------------------------------------------------------------
@@ -59,7 +63,7 @@ class StreamLine(Struct, tag_field="line", tag="stream", frozen=True, omit_defau
     connection_data: Words = ""
     video_type: Annotated[str, Meta(max_length=64)] = ""
     name: Words = ""
-    layout_class_list: Annotated[list[Class], Meta(max_length=64)] = []
+    layout_class_list: Classes = []
 
 
 class StreamGoneLine(Struct, tag_field="line", tag="streamGone", frozen=True):
@@ -86,7 +90,7 @@ class MutedLine(Struct, tag_field="line", tag="muted", frozen=True):
 class ClassesLine(Struct, tag_field="line", tag="classes", frozen=True):
     archive: ArchiveId
     stream: Id
-    layout_class_list: Annotated[list[Class], Meta(max_length=64)]
+    layout_class_list: Classes
 
 
 class SwitchLine(Struct, tag_field="line", tag="switch", frozen=True):

@@ -1,8 +1,9 @@
 """One archive that a member service records, as the server sees it: it tells the member which
 streams belong to the archive, and checks what the member reports."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, cast
 
 from msgspec import Struct
@@ -93,7 +94,7 @@ class ArchiveRun:
                 connection_data=given.get("connectionData") or "",
                 video_type=given.get("videoType") or "",
                 name=given.get("name") or "",
-                layout_class_list=list(given.get("layoutClassList", ())),
+                layout_class_list=_classes(given.get("layoutClassList", ())),
             )
         )
 
@@ -114,7 +115,7 @@ class ArchiveRun:
                 self.archive, said["stream"], said["kind"], said["muted"]
             )
         else:
-            classes = list(said["layoutClassList"])
+            classes = _classes(said["layoutClassList"])
             line = lines.ClassesLine(self.archive, said["stream"], classes)
         self._send(line)
 
@@ -196,3 +197,9 @@ class ArchiveRun:
         if self._timer is not None:
             self._timer.cancel()
         self._member.end(self)
+
+
+def _classes(names: Iterable[str]) -> list[str]:
+    """Those that a line can have: no layout names one that is longer."""
+    short = (name for name in names if len(name) <= lines.MAX_CLASS_CHARS)
+    return list(islice(short, lines.MAX_CLASSES))

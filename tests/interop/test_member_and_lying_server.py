@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from sealroute_client.e2ee import secret
 
+from member import service
 from member.credentials import ProjectKey
 from member.policy import Policy
 from member.recording import Tools
@@ -35,10 +36,11 @@ REPORTED_BEFORE = (lines.OfferLine, lines.MemberProgressLine)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def keys_are_derived_once():
-    """They take a part of a second each."""
+def nothing_is_waited_for():
+    """Keys take a part of a second each, and are derived once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(secret, "session_key", functools.cache(secret.session_key))
+        patch.setattr(service, "WAITS_S", (0.05, 0.05))
         yield
 
 

@@ -266,3 +266,18 @@ async def test_a_clear_session_is_recorded_by_the_server_whoever_is_there(tmp_pa
     assert record.id in world.egress.jobs
     assert member.lines == []
     await world.close()
+
+
+async def test_layout_classes_that_no_line_can_have_do_not_end_the_connection(
+    world, member
+) -> None:
+    _, stream = await world.publisher()
+    record = await start(world)
+    (run,) = member.member.runs.values()
+    classes = ["full", "x" * 1_001, *(str(number) for number in range(100))]
+    run.write({"event": "layoutClassList", "stream": stream, "layoutClassList": classes})
+    line = member.lines[-1]
+    assert (line.archive, line.layout_class_list) == (
+        record.id,
+        ["full", *(str(number) for number in range(63))],
+    )

@@ -47,6 +47,8 @@ async function press(page, id) {
 
 test('the keyboard alone does everything, and no state has a fault of accessibility', async () => {
   const page = await joinedByKeyboard();
+  const markup = () => (document.createElement('p').innerHTML = '<img src=x>');
+  await assert.rejects(page.evaluate(markup), /TrustedHTML/);
   await shown(page, '#alone');
   await assertAccessible(page, 'alone');
   await say(page, {

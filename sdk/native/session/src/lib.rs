@@ -5,11 +5,13 @@
 
 mod error;
 mod permission;
+mod recovery;
 mod requests;
 mod stream_trust;
 mod trust;
 
 pub use error::SessionError;
+pub use recovery::{Recovery, Step};
 pub use requests::{Answered, Number, Requests};
 pub use stream_trust::{StreamState, StreamTrust};
 pub use trust::{SessionState, Trust};

@@ -38,5 +38,7 @@ async def test_a_file_is_in_the_bucket_byte_for_byte_and_what_fails_is_named(tmp
         assert await failure_of(replace(job, allowed_networks="")) == "address_refused"
         elsewhere = replace(store.bucket, name="no-such-bucket")
         assert await failure_of(replace(job, bucket=elsewhere)) == "no_bucket"
-        assert await failure_of(replace(job, file=str(tmp_path / "none"))) == "file_missing"
+        (link := tmp_path / "link").symlink_to(file)
+        for other in (tmp_path / "none", link, tmp_path):
+            assert await failure_of(replace(job, file=str(other))) == "file_missing"
     assert await failure_of(job) == "unreachable"

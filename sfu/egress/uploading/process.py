@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import stat
 import sys
 from contextlib import suppress
 from datetime import timedelta
@@ -28,10 +29,19 @@ def main() -> int:
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=UploadJob)
     with suppress(OSError):
         os.nice(NICE)
-    is_there = Path(job.file).is_file()
-    answer = asyncio.run(_upload(job)) if is_there else "file_missing"
+    answer = asyncio.run(_upload(job)) if _is_the_file(job) else "file_missing"
     sys.stdout.buffer.write(msgspec.json.encode(answer))
     return 0
+
+
+def _is_the_file(job: UploadJob) -> bool:
+    """A link in its place would bring another file to the customer's bucket."""
+    try:
+        found = os.lstat(job.file)
+    except OSError:
+        return False
+    is_own = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+    return is_own and found.st_size == job.size_bytes
 
 
 async def _upload(job: UploadJob) -> UploadFailure | None:

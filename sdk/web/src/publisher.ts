@@ -222,8 +222,13 @@ export class Publisher extends VideoSettings {
       ...(video ? { videoType: this.video.type } : {}),
       ...(width && height ? { videoDimensions: { width, height } } : {}),
       ...(frameRate ? { frameRate } : {}),
-      ...(this.wantsCaptions ? {} : { hasCaptions: false }),
+      ...this.captionsRefusal(),
     };
+  }
+
+  /** Said only where it is not so by itself: servers before captions know no such member. */
+  private captionsRefusal(): Pick<StreamProperties, 'hasCaptions'> {
+    return this.wantsCaptions ? {} : { hasCaptions: false };
   }
 
   /** @internal The stream is live. */

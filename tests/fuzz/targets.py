@@ -40,6 +40,7 @@ from signaling.protocol.counting import check_json
 from signaling.rest import whip_requests
 from signaling.rest.bodies import form_or_json_fields, json_fields
 from tests.fuzz.renders import proxy_requests, render_lines
+from tests.fuzz.styles import style_answers
 from tests.fuzz.telephones import sip_descriptions, sip_messages, sip_packets
 
 _PROJECT = Project("100", "a secret of the project that is long enough", "app")
@@ -226,7 +227,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         *(client_frames, bitstreams, client_signals),
         *(child_lines, zygote_answers, playlists),
         *(sip_messages, sip_descriptions, sip_packets),
-        *(proxy_requests, render_lines),
+        *(proxy_requests, render_lines, style_answers),
         dtls_handshakes,
     )
 }

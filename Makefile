@@ -88,10 +88,17 @@ $(VENV)/official.stamp: $(VENV)/tools.stamp tests/official/package-lock.json
 	@touch $@
 
 # Object stores of other makes, each with a folder of its own.
-$(VENV)/buckets.stamp: $(VENV)/tools.stamp tests/moto.txt
-	@echo "Installing moto and Azurite, for archives in buckets"
+BUCKETS := $(VENV)/moto.stamp $(if $(WITHOUT_LONG),,$(VENV)/azurite.stamp)
+
+$(VENV)/moto.stamp: $(VENV)/tools.stamp tests/moto.txt
+	@echo "Installing moto, for archives in buckets"
 	@[ -x .cache/moto/bin/python ] || $(PYTHON) -m venv .cache/moto
 	@.cache/moto/bin/pip install --quiet --no-deps --requirement tests/moto.txt
+	@touch $@
+
+# Large, and for long tests alone.
+$(VENV)/azurite.stamp: $(VENV)/tools.stamp
+	@echo "Installing Azurite, for archives in buckets"
 	@mkdir -p .cache/azurite && cd .cache/azurite && npm install --silent --no-audit --no-fund azurite@3.35.0
 	@touch $@
 
@@ -133,7 +140,7 @@ test-native: $(VENV)/tools.stamp ## Rust tests, of the media core and of sdk/nat
 	cd native && cargo test --workspace --exclude sealroute-python --quiet --jobs $(JOBS)
 	cargo test --workspace $(SDK_CARGO)
 
-test-python: build $(VENV)/dev.stamp $(VENV)/official.stamp $(VENV)/buckets.stamp ## Python tests, the official SDKs and real peers among them
+test-python: build $(VENV)/dev.stamp $(VENV)/official.stamp $(BUCKETS) ## Python tests, the official SDKs and real peers among them
 	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql ip=iproute2 baresip=baresip-core sipp=sip-tester chromium=chromium bwrap=bubblewrap nginx=nginx-core /usr/lib/nginx/modules/ngx_rtmp_module.so=libnginx-mod-rtmp $(GSTREAMER)
 	scripts/live-tests --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 4 --ignore tests/hostile $(NOT_LONG)
 
@@ -145,7 +152,7 @@ EGRESS_TESTS := tests/unit/egress tests/unit/archives tests/unit/broadcasts test
 	tests/interop/test_renders.py tests/interop/test_member_archives.py tests/interop/test_buckets.py tests/interop/test_captions.py tests/official/test_archives.py \
 	tests/official/test_renders.py tests/official/test_audio_connector.py tests/official/test_sip_calls.py
 
-test-egress: build $(VENV)/dev.stamp $(VENV)/official.stamp $(VENV)/buckets.stamp ## What leaves a session: archives, broadcasts, renders, calls, buckets; the long tests too
+test-egress: build $(VENV)/dev.stamp $(VENV)/official.stamp $(BUCKETS) ## What leaves a session: archives, broadcasts, renders, calls, buckets; the long tests too
 	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql ip=iproute2 baresip=baresip-core sipp=sip-tester chromium=chromium bwrap=bubblewrap nginx=nginx-core /usr/lib/nginx/modules/ngx_rtmp_module.so=libnginx-mod-rtmp $(GSTREAMER)
 	scripts/live-tests --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 4 $(EGRESS_TESTS)
 

@@ -56,8 +56,8 @@ def test_the_web_stage_has_all_that_its_script_builds():
     script = (ROOT / "scripts" / "web").read_text()
     (packages,) = re.findall(r"for package in (.+); do", script)
     folders = [*packages.split(), *re.findall(r"cd (web/\S+) &&", script)]
-    folders += [path.removesuffix("/.") for path in re.findall(r"cp -r (web/\S+)", script)]
-    assert len(folders) >= 4
+    folders += re.findall(r"(?:cp|page.mjs) (?:-r )?(web/[a-z]+/)", script)
+    assert len(folders) >= 5
     for folder in [*folders, "scripts/web"]:
         assert covers(copied("web"), folder), folder
 

@@ -89,21 +89,21 @@ async def test_captions_that_are_not_final_come_unless_nobody_wants_them(site, a
 
 async def test_each_refusal_has_its_cause(site):
     assert (await start(site, "publisher"))[0] == 403
-    status, told = await start(site, languageCode="fr-FR")
-    assert (status, told["error"]) == (400, "invalid_parameter")
-    assert "en-US, de-DE" in told["message"]
+    status, answer = await start(site, languageCode="fr-FR")
+    assert (status, answer["error"]) == (400, "invalid_parameter")
+    assert "en-US, de-DE" in answer["message"]
     assert (await start(site, maxDuration=299))[0] == 400
     other = await site.create()
     body = {"sessionId": other, "token": token_of(site, session=other)}
-    status, told = await site.call("POST", site.path("/captions"), json=body)
-    assert (status, told["error"]) == (404, "nobody_connected")
+    status, answer = await site.call("POST", site.path("/captions"), json=body)
+    assert (status, answer["error"]) == (404, "nobody_connected")
     site.world.egress.room = 0
-    status, told = await start(site)
-    assert (status, told["code"], told["error"]) == (503, 15951, "no_capacity")
+    status, answer = await start(site)
+    assert (status, answer["code"], answer["error"]) == (503, 15951, "no_capacity")
     site.world.egress.room = 1
     assert (await start(site))[0] == 202
-    status, told = await start(site)
-    assert (status, told["error"]) == (409, "captions_running")
+    status, answer = await start(site)
+    assert (status, answer["error"]) == (409, "captions_running")
     assert (await site.call("GET", site.path("/captions/x")))[0] == 404
 
 
@@ -118,6 +118,6 @@ async def test_without_a_recognizer_it_is_not_built(tmp_path):
     async with TestClient(TestServer(server.app)) as client:
         caller = Caller(server, client)
         body = {"sessionId": await caller.create(), "token": "t"}
-        status, told = await caller.call("POST", caller.path("/captions"), json=body)
-    assert (status, told["code"]) == (501, 15950)
+        status, answer = await caller.call("POST", caller.path("/captions"), json=body)
+    assert (status, answer["code"]) == (501, 15950)
     await server.store.close()

@@ -155,11 +155,11 @@ test('who has neither camera nor microphone is there for everybody, and sees the
   const bob = await visit(await ada.evaluate(() => location.href));
   await join(bob, 'Bob', { audio: false, video: false });
   await seesOther(bob);
-  await untilNames(ada, ['Ada (you)', 'Bob']);
-  await untilNames(bob, ['Ada', 'Bob (you)']);
+  await untilNames(ada, ['Ada', 'Bob']);
+  await untilNames(bob, ['Ada', 'Bob']);
   assert.match(await ada.$eval('#announcer', (one) => one.textContent), /Bob joined/);
   await bob.click('#leave');
-  await untilNames(ada, ['Ada (you)']);
+  await untilNames(ada, ['Ada']);
   assert.match(await ada.$eval('#announcer', (one) => one.textContent), /Bob left/);
 });
 
@@ -200,7 +200,7 @@ async function outage(act) {
   );
   const tookMs = performance.now() - backAt;
   assert.equal(await ada.$eval('#call', ({ hidden }) => hidden), false);
-  await untilNames(ada, ['Ada (you)', 'Bob']);
+  await untilNames(ada, ['Ada', 'Bob']);
   await bob.waitForFunction(
     () => document.querySelector('.tile[data-own="false"] .tile-muted').hidden === false,
     { timeout: 5_000, polling: 50 },

@@ -12,6 +12,8 @@ import jwt
 
 CONNECTION_DATA = "recorder"
 """What everybody in the session sees of the connection."""
+ROLE = "publisher"
+"""The least that may send signals: the service says that it records, and publishes nothing."""
 _REST_S, _JOIN_S = 180, 300
 
 
@@ -31,7 +33,7 @@ class ProjectKey:
             "iat": now_s,
             "exp": now_s + _JOIN_S,
             "nonce": secrets.randbits(53),
-            "role": "subscriber",
+            "role": ROLE,
             "scope": "session.connect",
             "session_id": session,
             "connection_data": CONNECTION_DATA,

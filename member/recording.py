@@ -6,6 +6,7 @@ encrypted and that frames are its members' is for the SDK and the secret to find
 
 import asyncio
 import itertools
+import json
 import logging
 import shutil
 import time
@@ -17,6 +18,7 @@ from typing import Any
 
 from msgspec import Struct
 from sealroute_client import SealrouteError, Session, Subscriber
+from sealroute_client.events import ConnectionCreated
 
 from member.credentials import ProjectKey
 from member.feed import Feed
@@ -34,6 +36,10 @@ TICK_S = 1.0
 SETTLE_S = 20.0
 """For a stream whose tracks do not come."""
 HOLD_MS = 400
+STARTED, STOPPED = "archiveStarted", "archiveStopped"
+"""The signals with which the members of a session hear that they are recorded."""
+MAX_NEWCOMERS = 1_000
+"""Who came and has not been notified yet. Those beyond are invented by a server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,7 @@ class Recording:
         self._ended = asyncio.Event()
         self._outcome: Struct | None = None
         self._recorded_ms = self._size_bytes = 0
+        self._newcomers: asyncio.Queue[str] = asyncio.Queue(MAX_NEWCOMERS)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -177,6 +184,7 @@ class Recording:
         """Errors: `FailedError`."""
         self._check_room()
         session = self._session = await self._join()
+        await self._announce(session)
         self._begin_job()
         self._report(lines.JoinedLine(self.archive, session.connection_id))
         log.info("archive %s: recording", self.archive)
@@ -213,6 +221,32 @@ class Recording:
             await session.disconnect()
             raise FailedError("join_failed", "the session is not encrypted")
         return session
+
+    async def _announce(self, session: Session) -> None:
+        """Nobody is recorded without knowing it: all members hear it, and who comes later does. It
+        is an encrypted signal, bound to this connection, so no server can say it of somebody else.
+        Of what the server said it repeats the id alone, which has the form of a UUID."""
+        session.on("connectionCreated", self._on_newcomer)
+        try:
+            await self._send_notice(session, STARTED)
+        except SealrouteError as cause:
+            raise FailedError("join_failed", f"the members cannot be notified: {cause}") from cause
+        self._spawn(self._announce_to_newcomers(session))
+
+    def _on_newcomer(self, event: ConnectionCreated) -> None:
+        with suppress(asyncio.QueueFull):
+            self._newcomers.put_nowait(str(event.connection["connectionId"]))
+
+    async def _announce_to_newcomers(self, session: Session) -> None:
+        while True:
+            newcomer = await self._newcomers.get()
+            try:
+                await self._send_notice(session, STARTED, newcomer)
+            except SealrouteError as gone:
+                log.warning("archive %s: a newcomer did not get the notice: %s", self.archive, gone)
+
+    async def _send_notice(self, session: Session, what: str, to: str | None = None) -> None:
+        await session.signal(json.dumps({"id": self.archive}), type=what, to=to)
 
     def _begin_job(self) -> None:
         line = self._line
@@ -290,6 +324,8 @@ class Recording:
             one.end(self._feed)
         self._feed.end()
         self._job.finish("stopped")
+        with suppress(SealrouteError):
+            await self._send_notice(session, STOPPED)
         await session.disconnect()
         await self._ended.wait()
 

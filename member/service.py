@@ -1,4 +1,4 @@
-"""The connection of a member service to the server: offers, takes what is to be recorded, reports.
+"""The connection of a member service to the server: offers, takes orders to record, reports.
 
 It comes again when it is lost. What was recorded until then is finished without the server.
 """

@@ -9,13 +9,13 @@ FPS = 30
 
 
 async def made(folder: Path, seconds: int) -> list[Path]:
-    """One file for each person, with a picture that moves and a tone of its own."""
+    """One file for each person, with video that moves and a tone of its own."""
     files = []
     for number in range(PEOPLE):
         file = folder / f"{number}.webm"
-        picture = f"testsrc2=size={SIZE[0]}x{SIZE[1]}:rate={FPS},hue=h={90 * number},noise=alls=8"
+        pattern = f"testsrc2=size={SIZE[0]}x{SIZE[1]}:rate={FPS},hue=h={90 * number},noise=alls=8"
         command = [
-            *("ffmpeg", "-loglevel", "error", "-y", "-f", "lavfi", "-i", picture),
+            *("ffmpeg", "-loglevel", "error", "-y", "-f", "lavfi", "-i", pattern),
             *("-f", "lavfi", "-i", f"sine=frequency={300 + 100 * number}:sample_rate=48000"),
             *("-t", str(seconds), "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8"),
             *("-b:v", "1M", "-g", "300", "-c:a", "libopus", "-b:a", "40k", str(file)),

@@ -1,7 +1,7 @@
 """What the server and a member service say to each other: JSON, one line in one WebSocket message.
 
 A member service records an encrypted session for its customer, as one of its members that holds the
-secret. The server says what is to be recorded and is told what became of it; no line has media, a
+secret. The server asks for archives and is told what became of them; no line has media, a
 secret, or anything that is made of one. Each side takes the other for an attacker: lines are
 bounded, and what is not one ends the connection.
 """
@@ -108,7 +108,7 @@ class ArrangeLine(Struct, tag_field="line", tag="layout", frozen=True):
 
 
 class StopLine(Struct, tag_field="line", tag="stop", frozen=True):
-    """The file is to be finished. `abort`: nobody waits for it any more."""
+    """The member finishes the file. `abort`: nobody waits for it any more."""
 
     archive: ArchiveId
     reason: Annotated[str, Meta(max_length=64)]

@@ -30,7 +30,6 @@ from signaling.domain.archiving import (
     StreamMode,
     step,
 )
-from signaling.domain.errors import DomainError
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.session_state import SessionState
 from signaling.egress.recorders import Recorder, StreamFeed
@@ -254,15 +253,14 @@ class Recording:
         self._log.info("archive records")
 
     def on_joined(self, connection: ConnectionId) -> None:
-        """A member service records, as a client that everybody in the session sees. Errors:
-        `LineError` if there is no such client."""
+        """A member service records, as a client that everybody in the session sees. It tells them
+        itself, encrypted: of an archive that the server announced they could believe nothing.
+        Errors: `LineError` if there is no such client."""
         if not self.record.is_recording:
             return
-        try:
-            began = c.ArchiveBegan(self.record.id, self.record.name, connection)
-            self._session.apply(began)
-        except DomainError as cause:
-            raise LineError("its connection is not in the session") from cause
+        found = self._session.state.connections.get(connection)
+        if found is None or not found.announced:
+            raise LineError("its connection is not in the session")
 
     def on_progress(self, recorded_ms: int, size_bytes: int) -> None:
         if not self.record.is_recording:

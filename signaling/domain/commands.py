@@ -176,12 +176,10 @@ class SetLayoutClasses:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveBegan:
-    """`recorder`: the client that records an encrypted session, as one of its members. Without it
-    the server does. Errors: `feature_needs_clear_media`, whatever was checked before."""
+    """Errors: `feature_needs_clear_media`, whatever was checked before."""
 
     archive: str
     name: str
-    recorder: ConnectionId | None = None
 
 
 @dataclass(frozen=True, slots=True)

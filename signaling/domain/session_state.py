@@ -8,7 +8,7 @@ from signaling.domain import welcome_size
 from signaling.domain.errors import ErrorCode, error
 from signaling.domain.roles import Capabilities
 from signaling.domain.session_options import MediaMode, SessionRecord
-from signaling.protocol.messages import ArchiveStarted, ConnectionInfo, Dimensions, StreamInfo
+from signaling.protocol.messages import ConnectionInfo, Dimensions, StreamInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ class SessionState:
     mute_forced: bool = False
     welcome_bytes: int = 0
     layout_classes: dict[ConnectionId, tuple[str, ...]] = field(default_factory=dict)
-    archives: dict[str, ArchiveStarted] = field(default_factory=dict)
+    archives: dict[str, str] = field(default_factory=dict)
 
     @property
     def e2ee(self) -> bool:

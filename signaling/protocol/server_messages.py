@@ -177,13 +177,11 @@ class StreamPropertyChanged(Message, frozen=True):
 
 
 class ArchiveStarted(Message, frozen=True):
-    """The session is being archived; also sent to clients that join while it is. `recorder` is the
-    connection that records an end-to-end encrypted session, as a member that holds the secret: the
-    server cannot record what it cannot decrypt. It is absent where the server records."""
+    """The session is being archived; also sent to clients that join while it is. Never in an
+    end-to-end encrypted session: the server cannot record what it cannot decrypt."""
 
     id: Annotated[str, Meta(max_length=64)]
     name: str
-    recorder: str | None = None
 
 
 class ArchiveStopped(Message, frozen=True):

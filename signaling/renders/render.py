@@ -27,7 +27,7 @@ from signaling.sessions.context import Schedule
 log = structlog.get_logger(__name__)
 
 PATIENCE_BEATS = 10
-"""Seconds for a first picture to come where the session has the stream. A page that is published
+"""Seconds for a first frame to come where the session has the stream. A page that is published
 and sends none is shown as started then: nobody may watch it yet."""
 _ENDS = {
     "page": RenderEvent.PAGE,
@@ -161,7 +161,7 @@ class Render:
             session = self._tools.session(self.record.session_id)
             if session is not None and self._is_ours(session.state, connection, stream):
                 self._connection = connection
-                if await self._has_picture(session, stream) or self._beats > PATIENCE_BEATS:
+                if await self._has_frame(session, stream) or self._beats > PATIENCE_BEATS:
                     self._claimed = None
                     self.handle(RenderEvent.PUBLISHED, stream=stream)
             elif self._beats > PATIENCE_BEATS:
@@ -183,7 +183,7 @@ class Render:
         )
 
     @staticmethod
-    async def _has_picture(session: RenderSession, stream: StreamId) -> bool:
+    async def _has_frame(session: RenderSession, stream: StreamId) -> bool:
         view = read_media(await session.dump_media())
         video = view.up_tracks.get(stream, {}).get(MediaKind.VIDEO)
         return video is not None and video.packets > 0

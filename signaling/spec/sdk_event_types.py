@@ -137,11 +137,11 @@ _PYTHON_RELAYED = "RELAYED: Final[dict[str, type[Event]]] = {"
 _PYTHON_RELAYED_ABOUT = '"""Messages of the server that are events of the session as they are."""'
 
 _WEB_CLEAR_ONLY = """\
-/** Those of them that need a recorder among the members of an end-to-end encrypted session. */
+/** Those of them that cannot be true in an end-to-end encrypted session. */
 export const CLEAR_ONLY: ReadonlySet<string> = new Set("""
 _PYTHON_CLEAR_ONLY = "CLEAR_ONLY: Final[frozenset[str]] = "
 _PYTHON_CLEAR_ONLY_ABOUT = (
-    '"""Those of them that need a recorder among the members of an end-to-end encrypted session."""'
+    '"""Those of them that cannot be true in an end-to-end encrypted session."""'
 )
 
 _PRINTERS = {"web": typescript_events, "python": python_events}

@@ -32,8 +32,7 @@ class PythonEvent:
 class SdkEvent:
     """`web`: what its event has in the browser SDK, as TypeScript. None: that SDK has no such
     event. `relays`: the server's message that it repeats. `clear_only`: in an end-to-end encrypted
-    session the message cannot be true unless a member of it records; otherwise the user is told so
-    in the place of the event."""
+    session the message cannot be true, and the user is told so in the place of the event."""
 
     target: Target
     name: str
@@ -74,8 +73,8 @@ EVENTS = (
         "Session",
         "archiveStarted",
         web="{ id: string; name: string }",
-        python=PythonEvent("ArchiveStarted", _ARCHIVE, "The session is recorded."),
-        web_about="The session is recorded; if it is encrypted, by one of its connections.",
+        python=PythonEvent("ArchiveStarted", _ARCHIVE, "The server records the session."),
+        web_about="The server records the session; never if it is end-to-end encrypted.",
         relays="archiveStarted",
         clear_only=True,
     ),

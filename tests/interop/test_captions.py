@@ -35,7 +35,7 @@ def speech(text: str) -> np.ndarray:
 
 
 class Speaker(MediaStreamTrack):
-    """A microphone in a quiet room: silence, and what is to be said next."""
+    """A microphone in a quiet room: silence, and the phrase that comes next."""
 
     kind = "audio"
 

@@ -23,7 +23,7 @@ import av
 import numpy as np
 import opentok
 import pytest
-from sealroute_client import read_counter
+from sealroute_client import events, read_counter
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.publisher import PublishedTrack
 
@@ -198,6 +198,19 @@ def application_of(server: Server) -> opentok.Client:
     return opentok.Client(server.api_key, server.project["apiSecret"], api_url=server.url)
 
 
+def announced(what: str, archive: str, recorder: str) -> events.SignalReceived:
+    """As the recorder says it: encrypted, so nobody else did."""
+    return events.SignalReceived(recorder, what, json.dumps({"id": archive}), encrypted=True)
+
+
+async def until_a_newcomer_knows(server: Server, expected: list[events.SignalReceived]) -> None:
+    newcomer = await server.join(SECRET)
+    received: list[events.SignalReceived] = []
+    newcomer.on("signal", received.append)
+    await until(lambda: received == expected, 20)
+    await newcomer.disconnect()
+
+
 async def ended(application: opentok.Client, archive: str):
     async with asyncio.timeout(40):
         while True:
@@ -212,9 +225,8 @@ async def test_a_member_archives_what_the_server_cannot_see(server, planted, tmp
     application, start = application_of(server), opentok.OutputModes.individual
     member = MemberService(server)
     ann, ben = await server.join(SECRET), await server.join(SECRET)
-    seen = []
-    ben.on("archiveStarted", lambda event: seen.append(event.id))
-    ben.on("archiveStopped", lambda event: seen.append(event.id))
+    seen: list[events.SignalReceived] = []
+    ben.on("signal", seen.append)
     try:
         with pytest.raises(opentok.ArchiveError, match="end-to-end encrypted"):
             await asyncio.to_thread(application.start_archive, server.session_id)
@@ -225,9 +237,12 @@ async def test_a_member_archives_what_the_server_cannot_see(server, planted, tmp
         begin = application.start_archive
         archive = await asyncio.to_thread(begin, server.session_id, name="board", output_mode=start)
         assert archive.status == "started"
-        await until(lambda: seen == [archive.id], 20)
-        recorders = [one for one in ben.connections.values() if one.get("data") == "recorder"]
-        assert len(recorders) == 1
+        await until(lambda: len(seen) == 1, 20)
+        (recorder,) = (
+            name for name, one in ben.connections.items() if one.get("data") == "recorder"
+        )
+        assert seen == [announced("archiveStarted", archive.id, recorder)]
+        await until_a_newcomer_knows(server, seen)
         await until(lambda: "first frame" in member.log, 20)
         await asyncio.sleep(4.0)
         words = [CANARY, SECRET.encode()]
@@ -238,7 +253,7 @@ async def test_a_member_archives_what_the_server_cannot_see(server, planted, tmp
         assert stopped.status == "stopped"
         shown = await ended(application, archive.id)
         assert (shown.status, shown.url) == ("uploaded", None)
-        await until(lambda: seen == [archive.id, archive.id])
+        await until(lambda: seen[1:] == [announced("archiveStopped", archive.id, recorder)])
         file = member.out / archive.id / "archive.zip"
         assert shown.size == file.stat().st_size
         by_stream = unpacked(file, tmp_path / "files")

@@ -16,7 +16,7 @@ import type { PropertyChange, Size, Stream } from './stream';
 export interface SessionEvents {
   /** A signal of one type; `signal` has those of all types. */
   [signal: `signal:${string}`]: SignalDetails;
-  /** The session is recorded; if it is encrypted, by one of its connections. */
+  /** The server records the session; never if it is end-to-end encrypted. */
   archiveStarted: { id: string; name: string };
   /** An archive of the session stopped. */
   archiveStopped: { id: string; name: string };
@@ -147,5 +147,5 @@ export const RELAYED = {
   activeSpeaker: { event: 'activeSpeakerChanged', members: ['stream'] },
 } as const;
 
-/** Those of them that need a recorder among the members of an end-to-end encrypted session. */
+/** Those of them that cannot be true in an end-to-end encrypted session. */
 export const CLEAR_ONLY: ReadonlySet<string> = new Set(['archiveStarted', 'archiveStopped']);

@@ -2,7 +2,6 @@
 import type { Clock } from './clock';
 import type { Connection } from './connection';
 import { Directory } from './directory';
-import { MemberArchives } from './e2ee/member-archives';
 import type { SessionEncryption } from './e2ee/session-encryption';
 import type { SessionTrust } from './e2ee/trust';
 import { Watchdog } from './e2ee/watchdog';
@@ -20,8 +19,6 @@ import { Uplink } from './rtc/uplink';
 import type { Reply, RequestMessage } from './signaling/channel';
 import { endReason } from './signaling/endings';
 import type {
-  ArchiveStarted,
-  ArchiveStopped,
   ConnectionDestroyed,
   ServerMessage,
   SignalReceived,
@@ -50,7 +47,6 @@ export class Room {
   private readonly subscriptions: Subscriptions;
   private readonly watchdog: Watchdog | undefined;
   private readonly losses = { uplink: new LossBackoff(), downlink: new LossBackoff() };
-  private readonly archives = new MemberArchives();
   private isClosed = false;
 
   private readonly welcome: Welcome;
@@ -278,9 +274,7 @@ export class Room {
 
   /** Tells the event that repeats a message; nothing of a stream that is not known. */
   private relay(message: ServerMessage, row: (typeof RELAYED)[keyof typeof RELAYED]): void {
-    if (CLEAR_ONLY.has(message.t) && !this.mayBeRecorded(message as ArchiveStarted)) {
-      throw E2EE_ERRORS.falseArchive();
-    }
+    if (this.trust.isEncrypted && CLEAR_ONLY.has(message.t)) throw E2EE_ERRORS.falseArchive();
     const said: Readonly<Record<string, unknown>> = { ...message };
     const details: Record<string, unknown> = {};
     for (const name of row.members) {
@@ -289,12 +283,6 @@ export class Room {
       if (name === 'stream' && !details[name]) return;
     }
     this.listener.onRelayed(row.event, details as unknown as SessionEvents[RelayedEvent]);
-  }
-
-  private mayBeRecorded(said: ArchiveStarted | ArchiveStopped): boolean {
-    const own = this.welcome.connection.connectionId;
-    const isPresent = (id: string): boolean => id === own || !!this.directory.connection(id);
-    return !this.trust.isEncrypted || this.archives.believes(said, isPresent);
   }
 
   private admit(welcome: Welcome): void {

@@ -11,7 +11,7 @@ globalThis.render = (() => {
   const told = (error) => new Error(error?.message ?? String(error));
 
   return {
-    /** Resolves with the capture's first picture. */
+    /** Resolves with the capture's first frame. */
     async capture(width, height) {
       media = await navigator.mediaDevices.getDisplayMedia({
         video: {

@@ -240,14 +240,14 @@ async def speakers(call: Call) -> None:
 
 
 async def archives(call: Call) -> None:
-    """Says that the encrypted session is recorded, by itself and by somebody whom nobody sees, and
-    that it is no longer."""
+    """Says that the encrypted session is recorded, by itself and by a member that records nothing, and that
+    it is no longer."""
     await call.live()
-    about = {"id": "a-x", "name": "board meeting"}
+    recorder = call.member(call.ada).connection_id
     for member in call.room.members:
-        member.write({"t": "archiveStarted", **about})
-        member.write({"t": "archiveStarted", **about, "recorder": "c-x"})
-        member.write({"t": "archiveStopped", **about})
+        for kind in ("archiveStarted", "archiveStopped"):
+            member.write({"t": kind, "id": "a-x", "name": "board meeting"})
+            member.write({"t": kind, "id": "a-x", "name": "n", "recorder": recorder})
     await pause(call)
 
 

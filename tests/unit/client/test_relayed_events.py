@@ -7,7 +7,6 @@ import pytest
 from sealroute_client import events
 from sealroute_client.emitter import camel_case
 from sealroute_client.errors import UnexpectedServerResponse
-from sealroute_client.member_archives import MAX_ARCHIVES
 from sealroute_client.server_messages import HANDLERS, ServerMessages
 
 
@@ -45,56 +44,19 @@ def test_without_a_member_it_is_a_fault_of_the_server(messages, reported, tag) -
     assert reported == []
 
 
-def encrypted(reported: list) -> SimpleNamespace:
-    """A session of this client and of one that records."""
-    return SimpleNamespace(
-        emit=reported.append, encryption=object(), connection_id="own", connections={"rec": {}}
-    )
-
-
 @pytest.mark.parametrize("tag", sorted(events.CLEAR_ONLY))
 def test_what_an_encrypted_session_cannot_have_is_a_fault_of_the_server(reported, tag) -> None:
-    session = encrypted(reported)
+    session = SimpleNamespace(emit=reported.append, encryption=object())
     with pytest.raises(UnexpectedServerResponse, match="cannot record what it cannot decrypt"):
         ServerMessages(session).handle({"t": tag, "id": "a", "name": "n"})
     assert reported == []
 
 
-@pytest.mark.parametrize("recorder", ["rec", "own"])
-def test_an_archive_of_an_encrypted_session_is_believed_if_the_recorder_is_seen(
-    reported, recorder
-) -> None:
-    messages = ServerMessages(encrypted(reported))
-    about = {"id": "a", "name": "n"}
-    messages.handle({"t": "archiveStarted", **about, "recorder": recorder})
-    messages.handle({"t": "archiveStopped", **about})
-    assert reported == [events.ArchiveStarted(id="a"), events.ArchiveStopped(id="a")]
-    with pytest.raises(UnexpectedServerResponse):
-        messages.handle({"t": "archiveStopped", **about})
-
-
-def test_a_recorder_that_nobody_sees_is_a_fault_of_the_server(reported) -> None:
-    messages = ServerMessages(encrypted(reported))
-    for recorder in ("nobody", "", None):
-        with pytest.raises(UnexpectedServerResponse, match="cannot record what it cannot decrypt"):
-            messages.handle({"t": "archiveStarted", "id": "a", "name": "n", "recorder": recorder})
-    assert reported == []
-
-
-def test_endless_archives_of_a_recorder_are_no_memory(reported) -> None:
-    messages = ServerMessages(encrypted(reported))
-    for number in range(MAX_ARCHIVES):
-        said = {"t": "archiveStarted", "id": str(number), "name": "n", "recorder": "rec"}
-        messages.handle(said)
-    with pytest.raises(UnexpectedServerResponse):
-        messages.handle({"t": "archiveStarted", "id": "more", "name": "n", "recorder": "rec"})
-    assert len(reported) == MAX_ARCHIVES
-
-
 def test_captions_of_an_encrypted_session_are_a_fault_of_the_server(reported) -> None:
     said = {"streamId": "s", "caption": "pay him", "isFinal": True}
+    session = SimpleNamespace(emit=reported.append, encryption=object())
     with pytest.raises(UnexpectedServerResponse, match="cannot caption what it cannot decrypt"):
-        ServerMessages(encrypted(reported)).handle({"t": "captionReceived", **said})
+        ServerMessages(session).handle({"t": "captionReceived", **said})
     assert reported == []
 
 

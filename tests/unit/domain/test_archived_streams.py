@@ -94,18 +94,5 @@ def test_no_archive_is_announced_in_an_encrypted_session() -> None:
     room.join("ann")
     with pytest.raises(DomainError, match="end-to-end encrypted"):
         room.do(ArchiveBegan("a", "n"))
-    for nobody in (None, ConnectionId("ben")):
-        with pytest.raises(DomainError, match="end-to-end encrypted"):
-            room.do(ArchiveBegan("a", "n", nobody))
     assert room.state.archives == {}
     assert ConnectionId("ann") in room.state.connections
-
-
-def test_an_archive_of_an_encrypted_session_names_the_client_that_records() -> None:
-    room = Room(e2ee=True)
-    room.join("ann")
-    room.join("rec")
-    said = m.ArchiveStarted(id="a", name="n", recorder="rec")
-    assert broadcast(room.do(ArchiveBegan("a", "n", ConnectionId("rec")))) == [said]
-    assert said in sent(room.join("late"), "late")
-    assert broadcast(room.do(ArchiveEnded("a"))) == [m.ArchiveStopped(id="a", name="n")]

@@ -89,7 +89,7 @@ impl SecretRing {
         self.held.retain(|held| !held.is_over(now));
     }
 
-    /// When the next one is to be wiped, unless frames still come under it.
+    /// When the next one is wiped, unless frames still come under it.
     pub fn next_end(&self) -> Option<Duration> {
         self.held.iter().filter_map(Held::ends).min()
     }

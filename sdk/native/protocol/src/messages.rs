@@ -1560,8 +1560,6 @@ pub struct ArchiveStarted {
     pub id: String,
     /// `name`
     pub name: String,
-    /// `recorder`
-    pub recorder: Option<String>,
 }
 
 impl fmt::Debug for ArchiveStarted {
@@ -1575,7 +1573,6 @@ impl Part for ArchiveStarted {
         Ok(Self {
             id: members.required("id", read::text(None, Some(64)))?,
             name: members.required("name", read::text(None, None))?,
-            recorder: members.optional_or_null("recorder", read::text(None, None))?,
         })
     }
 }

@@ -22,7 +22,7 @@ pub enum Step {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// Nothing is open, and nothing is to be opened before this.
+    /// Nothing is open, and nothing may be opened before this.
     Waiting(Duration),
     /// Until then.
     Opening(Duration),

@@ -43,7 +43,7 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// A number for a request that is to be sent now.
+    /// A number for a request that leaves now.
     pub fn send(&mut self, message: ClientMessage, now: Duration) -> Number {
         self.last += 1;
         let number = Number(self.last);
@@ -95,8 +95,8 @@ impl Requests {
         self.waiting.values().map(|waiting| waiting.until).min()
     }
 
-    /// The connection goes on over another WebSocket: what the server did not get is to be sent
-    /// again, with its number, oldest first.
+    /// The connection goes on over another WebSocket: what the server did not get goes out again,
+    /// with its number, oldest first.
     pub fn on_resumed(&self, last_request: Option<u64>) -> Vec<(Number, ClientMessage)> {
         let lost = self
             .waiting

@@ -8,7 +8,7 @@ from sealroute_client.emitter import Event
 
 @dataclass(frozen=True, slots=True)
 class ArchiveStarted(Event):
-    """The session is recorded."""
+    """The server records the session."""
 
     name = "archiveStarted"
     id: str
@@ -220,4 +220,4 @@ RELAYED: Final[dict[str, type[Event]]] = {
 }
 """Messages of the server that are events of the session as they are."""
 CLEAR_ONLY: Final[frozenset[str]] = frozenset({"archiveStarted", "archiveStopped"})
-"""Those of them that need a recorder among the members of an end-to-end encrypted session."""
+"""Those of them that cannot be true in an end-to-end encrypted session."""

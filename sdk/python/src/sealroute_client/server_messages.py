@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 from sealroute_client import events
 from sealroute_client.emitter import camel_case
 from sealroute_client.errors import ServerError, UnexpectedServerResponse
-from sealroute_client.member_archives import MemberArchives
 from sealroute_client.publisher import Publisher
 from sealroute_client.received_signals import ReceivedSignals
 from sealroute_client.signaling import Message
@@ -25,7 +24,6 @@ class ServerMessages:
     def __init__(self, session: "Session") -> None:
         self._session = session
         self.signals = ReceivedSignals(session)
-        self._archives = MemberArchives()
 
     def handle(self, message: Message) -> None:
         """Errors: UnexpectedServerResponse."""
@@ -44,7 +42,7 @@ class ServerMessages:
         """Emits the event that repeats the message, if there is one. Errors:
         UnexpectedServerResponse for one that an encrypted session cannot have."""
         kind = events.RELAYED.get(str(message["t"]))
-        if message["t"] in events.CLEAR_ONLY and not self._may_be_recorded(message):
+        if message["t"] in events.CLEAR_ONLY and self._session.encryption is not None:
             raise UnexpectedServerResponse(
                 "The server spoke of an archive of an end-to-end encrypted session; it cannot "
                 "record what it cannot decrypt"
@@ -53,12 +51,6 @@ class ServerMessages:
             members = {field.name: camel_case(field.name) for field in dataclasses.fields(kind)}
             given = {name: message[key] for name, key in members.items() if key in message}
             self._session.emit(kind(**given))
-
-    def _may_be_recorded(self, message: dict[str, Any]) -> bool:
-        session = self._session
-        if session.encryption is None:
-            return True
-        return self._archives.believes(message, {session.connection_id, *session.connections})
 
     def _on_caption(self, message: dict[str, Any]) -> None:
         if self._session.encryption is not None:

@@ -241,10 +241,7 @@ MESSAGES: Final = {
         {
             "id": text(most=64),
             "name": text(),
-        },
-        {
-            "recorder": or_null(text()),
-        },
+        }
     ),
     "archiveStopped": Part(
         {

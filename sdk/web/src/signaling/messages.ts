@@ -379,7 +379,6 @@ export interface ArchiveStarted {
   readonly t: 'archiveStarted';
   readonly id: string;
   readonly name: string;
-  readonly recorder?: string | null;
 }
 
 export interface ArchiveStopped {

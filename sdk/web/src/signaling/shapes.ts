@@ -160,7 +160,6 @@ export const SERVER_SHAPES: { [T in ServerMessage['t']]: Part } = {
   archiveStarted: part({
     id: text(undefined, 64),
     name: text(),
-    recorder: opt(text().orNull()),
   }),
   archiveStopped: part({
     id: text(undefined, 64),

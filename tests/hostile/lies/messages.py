@@ -240,8 +240,8 @@ async def speakers(call: Call) -> None:
 
 
 async def archives(call: Call) -> None:
-    """Says that the encrypted session is recorded, by itself and by a member that records nothing, and that
-    it is no longer."""
+    """Says that the encrypted session is recorded, by itself and by a member that records
+    nothing, and that it is no longer."""
     await call.live()
     recorder = call.member(call.ada).connection_id
     for member in call.room.members:

@@ -141,7 +141,7 @@ test-native: $(VENV)/tools.stamp ## Rust tests, of the media core and of sdk/nat
 	cargo test --workspace $(SDK_CARGO)
 
 test-python: build $(VENV)/dev.stamp $(VENV)/official.stamp $(BUCKETS) ## Python tests, the official SDKs and real peers among them
-	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql ip=iproute2 baresip=baresip-core sipp=sip-tester chromium=chromium bwrap=bubblewrap nginx=nginx-core /usr/lib/nginx/modules/ngx_rtmp_module.so=libnginx-mod-rtmp $(GSTREAMER)
+	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql ip=iproute2 baresip=baresip-core sipp=sip-tester chromium=chromium bwrap=bubblewrap /usr/share/doc/libpangoft2-1.0-0=libpangoft2-1.0-0 nginx=nginx-core /usr/lib/nginx/modules/ngx_rtmp_module.so=libnginx-mod-rtmp $(GSTREAMER)
 	scripts/live-tests --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 4 --ignore tests/hostile $(NOT_LONG)
 
 # What leaves a session: tests/egress/README.md says what each of them shows.
@@ -153,7 +153,7 @@ EGRESS_TESTS := tests/unit/egress tests/unit/archives tests/unit/broadcasts test
 	tests/official/test_renders.py tests/official/test_audio_connector.py tests/official/test_sip_calls.py
 
 test-egress: build $(VENV)/dev.stamp $(VENV)/official.stamp $(BUCKETS) ## What leaves a session: archives, broadcasts, renders, calls, buckets; the long tests too
-	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql ip=iproute2 baresip=baresip-core sipp=sip-tester chromium=chromium bwrap=bubblewrap nginx=nginx-core /usr/lib/nginx/modules/ngx_rtmp_module.so=libnginx-mod-rtmp $(GSTREAMER)
+	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql ip=iproute2 baresip=baresip-core sipp=sip-tester chromium=chromium bwrap=bubblewrap /usr/share/doc/libpangoft2-1.0-0=libpangoft2-1.0-0 nginx=nginx-core /usr/lib/nginx/modules/ngx_rtmp_module.so=libnginx-mod-rtmp $(GSTREAMER)
 	scripts/live-tests --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 4 $(EGRESS_TESTS)
 
 test-web: $(VENV)/web.stamp ## Browser SDK tests in Node

@@ -44,8 +44,8 @@ class Hello(Request, frozen=True):
 class Publish(Request, frozen=True):
     """Answered by `Published`. `offer` is the complete offer of the client's uplink, including the
     m-lines of streams it already publishes. A relayed session has no uplink and no `offer`: each
-    Subscriber is negotiated on its own, see `PeerSubscribed`. `has_captions` false: what is said
-    must not be captioned."""
+    Subscriber is negotiated on its own, see `PeerSubscribed`. `has_captions`: what is said may
+    be captioned, if the application starts captions."""
 
     tracks: Annotated[tuple[TrackOffer, ...], Meta(min_length=1, max_length=2)]
     offer: Sdp = ""
@@ -55,7 +55,7 @@ class Publish(Request, frozen=True):
     has_video: bool = True
     video_dimensions: Dimensions | None = None
     frame_rate: FrameRate | None = None
-    has_captions: bool = True
+    has_captions: bool = False
     e2ee_format: Annotated[str, Meta(max_length=16)] | None = None
 
 

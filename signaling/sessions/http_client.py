@@ -163,5 +163,7 @@ def publish_of(
         tracks=tracks,
         name=name,
         video_type="custom" if "video" in kinds else None,
+        # Who publishes by HTTP or from a telephone has no other way to say so.
+        has_captions=True,
         e2ee_format=e2ee_format,
     )

@@ -40,7 +40,7 @@ export interface PublisherProperties extends WidgetProperties, CaptureProperties
   audioFallback?: { publisher?: boolean; subscriber?: boolean };
   /** Tells subscribers what the way to the server carries; see `SubscriberStats.senderStats`. */
   publishSenderStats?: boolean;
-  /** False: what is said is not captioned; see `Publisher.publishCaptions`. The default is true. */
+  /** What is said may be captioned; see `Publisher.publishCaptions`. The default is false. */
   publishCaptions?: boolean;
   /** Processes the video from its first frame; see `Publisher.applyVideoFilter`. */
   videoFilter?: VideoFilter;

@@ -75,7 +75,7 @@ export class Publisher extends VideoSettings {
     parseResolution(properties.resolution);
     this.wantsAudio = properties.publishAudio ?? true;
     this.wantsVideo = properties.publishVideo ?? true;
-    this.wantsCaptions = properties.publishCaptions ?? true;
+    this.wantsCaptions = properties.publishCaptions ?? false;
     this.contentHint = properties.videoContentHint ?? '';
     this.media = new LocalMedia(properties, (track) => this.onTrackEnded(track));
     this.video = new PublishedVideo(
@@ -222,13 +222,12 @@ export class Publisher extends VideoSettings {
       ...(video ? { videoType: this.video.type } : {}),
       ...(width && height ? { videoDimensions: { width, height } } : {}),
       ...(frameRate ? { frameRate } : {}),
-      ...this.captionsRefusal(),
+      ...this.captionsConsent(),
     };
   }
 
-  /** Said only where it is not so by itself: servers before captions know no such member. */
-  private captionsRefusal(): Pick<StreamProperties, 'hasCaptions'> {
-    return this.wantsCaptions ? {} : { hasCaptions: false };
+  private captionsConsent(): Pick<StreamProperties, 'hasCaptions'> {
+    return this.wantsCaptions ? { hasCaptions: true } : {};
   }
 
   /** @internal The stream is live. */
@@ -331,7 +330,9 @@ export class Publisher extends VideoSettings {
       await media.senders.audio.replaceTrack(this.media.output('audio') ?? null);
     }
     const hasCaptions = this.wantsCaptions;
-    if (!hasCaptions && stream.hasCaptions) binding.update({ hasCaptions });
+    if (media.senders.audio && !binding.isEncrypted && stream.hasCaptions !== hasCaptions) {
+      binding.update({ hasCaptions });
+    }
     await this.applyVideo();
   }
 

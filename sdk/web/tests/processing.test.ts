@@ -117,7 +117,7 @@ test('filters are refused by name where they do not exist, and loudly where they
   Reflect.deleteProperty(globalThis, 'location');
 });
 
-test('what is said may be captioned unless the publisher says no, and never where it is encrypted', async () => {
+test('what is said is captioned only if the publisher says yes, and never where it is encrypted', async () => {
   const { exceptions } = await import('../src/exceptions');
   const heard: string[] = [];
   const hear = ({ title }: { title: string }): number => heard.push(title);
@@ -126,10 +126,13 @@ test('what is said may be captioned unless the publisher says no, and never wher
   const publisher = new Publisher(undefined, sources);
   await publisher.ready;
   assert.equal(publisher.streamProperties().hasCaptions, undefined);
+  const willing = new Publisher(undefined, { ...sources, publishCaptions: true });
+  await willing.ready;
+  assert.equal(willing.streamProperties().hasCaptions, true);
   const changes: object[] = [];
   const bind = (isEncrypted: boolean): void => {
     publisher.bind({
-      stream: { hasAudio: true, hasCaptions: true } as never,
+      stream: { hasAudio: true, hasCaptions: false } as never,
       media: { streamId: 's', senders: {} },
       isEncrypted,
       update: (change) => changes.push(change),
@@ -138,13 +141,13 @@ test('what is said may be captioned unless the publisher says no, and never wher
     });
   };
   bind(false);
-  await publisher.publishCaptions(false);
   await publisher.publishCaptions(true);
-  assert.deepEqual(changes, [{ hasCaptions: false }, { hasCaptions: true }]);
+  await publisher.publishCaptions(false);
+  assert.deepEqual(changes, [{ hasCaptions: true }, { hasCaptions: false }]);
   bind(true);
   await assert.rejects(publisher.publishCaptions(true), { name: 'OT_NOT_SUPPORTED' });
   await publisher.publishCaptions(false);
-  assert.equal(publisher.streamProperties().hasCaptions, false);
+  assert.equal(publisher.streamProperties().hasCaptions, undefined);
   assert.equal(changes.length, 2);
   assert.deepEqual(heard, []);
   exceptions.off('exception', hear);

@@ -24,7 +24,7 @@ USER = "user initiated"
 async def speaker(world, **members):
     """A client that publishes, and its stream."""
     client = await world.house.joined()
-    return client, await client.publish(**members)
+    return client, await client.publish(**{"has_captions": True, **members})
 
 
 def read(client) -> list[tuple[str, str, bool]]:

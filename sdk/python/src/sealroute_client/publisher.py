@@ -123,7 +123,7 @@ class Publisher(Emitter):
         self.trust = StreamTrustState(is_encrypted=False)
         self.video_codec = "vp8"
         self.name = ""
-        self.captions = True
+        self.captions = False
         """Whether what is said may be captioned, where the application starts captions."""
         self._muted: set[str] = set()
         self.is_ended = asyncio.Event()

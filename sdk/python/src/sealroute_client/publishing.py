@@ -206,7 +206,7 @@ class Publishing:
             hasVideo=publisher.has_video,
             videoDimensions=size,
             frameRate=source.frame_rate,
-            hasCaptions=None if publisher.captions else False,
+            hasCaptions=True if publisher.captions else None,
             e2eeFormat=None if self._session.trust.may_send_clear else E2EE_FORMAT,
         )
 

@@ -282,13 +282,13 @@ class Session(Emitter):
         name: str = "",
         loop: bool = False,
         is_device: bool = False,
-        captions: bool = True,
+        captions: bool = False,
     ) -> Publisher:
         """Publishes a file or device (`media`), own aiortc tracks, or generated test media.
 
         With `loop` a file begins again at its end. Without it, the Publisher and the Session emit
-        `ended` then, and the stream stays, without media, until `unpublish`. Without `captions`
-        what is said is not captioned (`Publisher.publish_captions`).
+        `ended` then, and the stream stays, without media, until `unpublish`. With `captions`
+        what is said may be captioned (`Publisher.publish_captions`).
 
         Errors: MediaSourceError, ServerError, NotConnected, EncryptionError,
         UnexpectedServerResponse.

@@ -19,9 +19,9 @@ MAX_LINE_BYTES = 4_194_304
 MAX_NUMBER = 2**53
 """Counts, sizes and times end far below; storage and JSON hold all of these."""
 
-NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError)
+NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are no JSON, or not of the type: the second one for text that
-is not UTF-8."""
+is not UTF-8, the third one for brackets within brackets, in members that no type names too."""
 
 Count = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
 Time = Annotated[int, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]

@@ -24,10 +24,18 @@ def checked_bucket(bucket: Bucket) -> Bucket:
     if not _REGION.fullmatch(bucket.region):
         raise _wrong("A region is a word such as eu-central-1.")
     if bucket.endpoint is not None:
-        parts = urlsplit(bucket.endpoint)
-        if parts.scheme not in ("https", "http") or not parts.hostname or parts.username:
-            raise _wrong("An endpoint is a URL such as https://minio.example.com:9000.")
+        _check_endpoint(bucket.endpoint)
     return bucket
+
+
+def _check_endpoint(endpoint: str) -> None:
+    try:
+        parts = urlsplit(endpoint)
+        is_one = parts.scheme in ("https", "http") and parts.hostname and parts.port != 0
+    except ValueError:  # of brackets that are no address, and of ports that are none
+        is_one = False
+    if not is_one or parts.username:
+        raise _wrong("An endpoint is a URL such as https://minio.example.com:9000.")
 
 
 def object_key(record: ArchiveRecord) -> str:

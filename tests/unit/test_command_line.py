@@ -74,6 +74,8 @@ def test_a_project_is_given_a_bucket_and_its_secret_is_never_shown(shell, tmp_pa
         ("--s3", "recordings", "--azure", "recordings", *given),
         ("--s3", "Not_A_Bucket", *given),
         ("--s3", "recordings", *given, "--endpoint", "file:///etc/passwd"),
+        ("--s3", "recordings", *given, "--endpoint", "https://[x"),
+        ("--s3", "recordings", *given, "--endpoint", "https://x:99999"),
         ("--s3", "recordings", "--identity", "AKIA1", "--secret-file", str(tmp_path / "none")),
         ("--s3", "recordings", "--identity", "", "--secret-file", str(secret)),
     ):

@@ -35,6 +35,8 @@ _HERE = Path(__file__).parent
 _PUBLISH = (_HERE / "publish.js").read_text()
 _SHOWN = "performance.getEntriesByType('navigation')[0]?.responseStatus ?? 0"
 _NOT_FOUND = 400
+MAX_TASKS = 64
+"""What is under way at the word of a browser: a page opens a dialog or a window now and then."""
 
 
 class SessionError(Exception):
@@ -266,7 +268,7 @@ class Browser:
                 # Nobody is there to answer, and a page waits for it.
                 self._ask("Page.handleJavaScriptDialog", {"accept": True}, session)
             case "Target.targetCrashed" | "Target.targetDestroyed":
-                if given.get("targetId") in self._tabs:
+                if str(given.get("targetId")) in self._tabs:
                     self._lose("a tab crashed")
             case "Target.targetCreated":
                 self._meet(given.get("targetInfo"))
@@ -277,8 +279,9 @@ class Browser:
         """A window that a page opened is closed: it would be seen by nobody."""
         if not self._publisher or not isinstance(target, dict):
             return  # those of the start
-        if target.get("type") == "page" and target.get("targetId") not in self._tabs:
-            self._ask("Target.closeTarget", {"targetId": target.get("targetId")}, "")
+        name = str(target.get("targetId"))
+        if target.get("type") == "page" and name not in self._tabs:
+            self._ask("Target.closeTarget", {"targetId": name}, "")
 
     def _ask(self, method: str, given: Mapping[str, object], session: str) -> None:
         async def ask() -> None:
@@ -288,6 +291,10 @@ class Browser:
         self._watch(ask())
 
     def _watch(self, work: Any) -> None:  # noqa: ANN401 - any coroutine
+        if len(self._tasks) >= MAX_TASKS:
+            work.close()
+            self._lose("it floods")
+            return
         task: asyncio.Task[object] = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -102,7 +102,7 @@ class DevTools:
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         # Whatever it is that comes, a browser that does not speak DevTools is gone.
-        with suppress(OSError, EOFError, ValueError, asyncio.LimitOverrunError):
+        with suppress(OSError, EOFError, ValueError, RecursionError, asyncio.LimitOverrunError):
             while True:
                 message = json.loads((await reader.readuntil(_END))[:-1])
                 if isinstance(message, dict):
@@ -110,7 +110,8 @@ class DevTools:
         self._lost()
 
     def _take(self, message: dict[str, Any]) -> None:
-        waiting = self._waiting.get(message.get("id", 0))
+        number = message.get("id")
+        waiting = self._waiting.get(number) if isinstance(number, int) else None
         if waiting is None:
             method, given = message.get("method"), message.get("params")
             session = message.get("sessionId", "")

@@ -6,9 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sfu.egress import forks, uploads
+from sfu.egress.caption_lines import CaptionDownReader, CaptionUpReader
 from sfu.egress.child.control_socket import ControlSocket
+from sfu.egress.connector_lines import ConnectorDownReader, ConnectorUpReader
 from sfu.egress.control import (
     MAX_LINE_BYTES,
+    NOT_JSON,
     DoneLine,
     DownReader,
     FailedLine,
@@ -24,6 +28,10 @@ from sfu.egress.control import (
     UpReader,
 )
 from sfu.egress.deaths import Deaths
+from sfu.egress.member_lines import read_from_member, read_to_member
+from sfu.egress.render_lines import RenderDownReader, RenderUpReader
+from sfu.egress.sip_lines import SipDownReader, SipUpReader
+from sfu.egress.style_lines import StyleReader, StyleUpReader
 
 JOB = JobLine("a", "/f", "s", "n", 1, 2, 3, paused_at_us=4, streams=[{"stream": "x"}])
 SAMPLES = {
@@ -135,6 +143,40 @@ def test_no_bytes_are_another_error(line):
     for reader in (UpReader(), DownReader()):
         with pytest.raises(LineError):
             reader.decode(line)
+
+
+DEEP = b"[" * 50_000 + b"]" * 50_000
+"""msgspec counts levels also where no type names the member, and has an error of its own."""
+READERS = (
+    UpReader, DownReader, ConnectorUpReader, ConnectorDownReader, CaptionUpReader,
+    CaptionDownReader, SipUpReader, SipDownReader, RenderUpReader, RenderDownReader, StyleUpReader,
+    StyleReader,
+)  # fmt: skip
+KINDS = (
+    "progress", "finish", "beat", "leave", "listening", "leave", "beat", "leave", "beat", "leave",
+    "boxes", "style",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("reader", "kind"), list(zip(READERS, KINDS, strict=True)))
+def test_brackets_within_brackets_are_no_line(reader, kind):
+    for member in (b"x", b"streams", b"counts", b"static_fields"):
+        line = b'{"n":1,"body":{"line":"%s","%s":%s}}' % (kind.encode(), member, DEEP)
+        with pytest.raises(LineError):
+            reader().decode(line)
+
+
+@pytest.mark.parametrize("read", [read_from_member, read_to_member])
+def test_neither_are_they_one_of_a_member_service(read):
+    for kind in ("offer", "archive", "registered"):
+        with pytest.raises(LineError):
+            read(f'{{"line":"{kind}","x":{DEEP.decode()}}}')
+
+
+def test_nor_an_answer_of_a_zygote_or_an_upload():
+    with pytest.raises(NOT_JSON):
+        forks.read_answer(b'{"number":1,"pid":2,"x":' + DEEP + b"}")
+    assert uploads.read_answer(DEEP) == "unreachable"
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ class World:
 
     def start(self):
         self.metrics = Metrics(dict)
-        self.journal = Journal(self.folder / "j", int(self.clock.now_s * 1000))
+        self.journal = Journal(self.folder / "j", int(self.clock.now_s * 1000), self.store.wrapper)
         self.recorder = Recorder(
             self.store, self.journal, self.clock, self.metrics, self.bounds, self.sleep
         )

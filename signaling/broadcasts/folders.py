@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from sfu.egress import viewer_keys
 from signaling.domain.broadcasting import BroadcastRecord
 
 _ONLY_OWNER = 0o700
@@ -38,8 +39,8 @@ class BroadcastFolders:
     def _make(self, record: BroadcastRecord) -> None:
         for folder in (self.root, self.folder(record)):
             folder.mkdir(mode=_ONLY_OWNER, exist_ok=True)
-        key = "" if record.hls is None else record.hls.key
-        (self.folder(record) / KEY_FILE).write_text(key, encoding="ascii")
+        kept = "" if record.hls is None else viewer_keys.kept(record.hls.key)
+        (self.folder(record) / KEY_FILE).write_text(kept, encoding="ascii")
 
     async def exist(self, record: BroadcastRecord) -> bool:
         return await asyncio.to_thread(self.folder(record).is_dir)

@@ -17,8 +17,10 @@ from pathlib import Path
 
 import structlog
 
-from signaling.callbacks.presence import Presence, endings, line_of, still_open
+from signaling.callbacks.presence import Presence, endings, line_of, owner_of, still_open
 from signaling.domain.callbacks import EVENT_NAMES, CallbackEvent
+from signaling.domain.errors import Unavailable
+from signaling.storage.wrapping import SecretWrapper
 
 log = structlog.get_logger(__name__)
 
@@ -31,12 +33,14 @@ _OVER = ".over.jsonl"
 
 class Journal:
     """The files of one process, owned by the recorder. `leftovers` are the events of dead
-    processes, oldest first, and the end events of their sessions, dated `now_ms` (Unix).
+    processes, oldest first, and the end events of their sessions, dated `now_ms` (Unix). `wrapper`:
+    of the store, because events carry secrets as its rows do.
 
     Errors: `OSError` when the folder cannot be used.
     """
 
-    def __init__(self, folder: Path, now_ms: int) -> None:
+    def __init__(self, folder: Path, now_ms: int, wrapper: SecretWrapper) -> None:
+        self._wrapper = wrapper
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._adopted: list[Path] = []
         self._adopted_locks: list[int] = []
@@ -61,12 +65,12 @@ class Journal:
             presence, over = folder / f"{stem}{_OPEN}", folder / f"{stem}{_OVER}"
             if presence.exists():
                 presence.replace(over)
-            yield from _left_by(paths, over, now_ms)
+            yield from _left_by(paths, over, now_ms, self._wrapper)
             self._adopted += [*paths, over, presence.with_suffix(".new")]
 
     def write(self, happened: CallbackEvent) -> None:
         """Appends an event. Errors: `OSError` when the write fails."""
-        line = line_of(self._count, happened)
+        line = line_of(self._count, happened, self._wrapper)
         self._count += 1
         if os.write(self._files[self._active], line) != len(line):
             raise OSError("the disk is full")
@@ -102,7 +106,7 @@ class Journal:
         self._adopted_locks.clear()
 
 
-def not_queued(folder: Path, now_ms: int) -> tuple[CallbackEvent, ...]:
+def not_queued(folder: Path, now_ms: int, wrapper: SecretWrapper) -> tuple[CallbackEvent, ...]:
     """The events in a folder's journals that are not in the outbox yet, including those of living
     processes, for diagnosis. An event in transit may be in both.
 
@@ -111,10 +115,10 @@ def not_queued(folder: Path, now_ms: int) -> tuple[CallbackEvent, ...]:
     if not folder.exists():
         return ()
     with _locked(folder / _LOCK):
-        return tuple(_all_not_queued(folder, now_ms))
+        return tuple(_all_not_queued(folder, now_ms, wrapper))
 
 
-def _all_not_queued(folder: Path, now_ms: int) -> Iterator[CallbackEvent]:
+def _all_not_queued(folder: Path, now_ms: int, wrapper: SecretWrapper) -> Iterator[CallbackEvent]:
     for first in sorted(folder.glob(f"*{_ENDINGS[0]}"), key=_age):
         stem = first.name.removesuffix(_ENDINGS[0])
         paths = [first, folder / f"{stem}{_ENDINGS[1]}"]
@@ -123,9 +127,10 @@ def _all_not_queued(folder: Path, now_ms: int) -> Iterator[CallbackEvent]:
         if lock is not None:
             os.close(lock)
         if lock is not None or over.exists():
-            yield from _left_by(paths, presence if presence.exists() else over, now_ms)
+            there = presence if presence.exists() else over
+            yield from _left_by(paths, there, now_ms, wrapper)
         else:
-            yield from _in_order(paths)
+            yield from _in_order(paths, wrapper)
 
 
 def _lock_of_dead(first: Path) -> int | None:
@@ -144,11 +149,14 @@ def _lock_of_dead(first: Path) -> int | None:
     return descriptor
 
 
-def _left_by(paths: list[Path], presence: Path, now_ms: int) -> Iterator[CallbackEvent]:
+def _left_by(
+    paths: list[Path], presence: Path, now_ms: int, wrapper: SecretWrapper
+) -> Iterator[CallbackEvent]:
     """The events that a dead process did not queue, and the end events of its sessions."""
-    yield from _in_order(paths)
+    yield from _in_order(paths, wrapper)
     # The last event may be in only one of the files.
-    yield from endings(still_open(_in_order([presence, *paths])).values(), now_ms)
+    everything = _in_order([presence, *paths], wrapper)
+    yield from endings(still_open(everything).values(), now_ms)
 
 
 @contextlib.contextmanager
@@ -175,28 +183,31 @@ def _age(path: Path) -> int:
         return 0  # a process that ends cleanly removes its files
 
 
-def _in_order(paths: list[Path]) -> list[CallbackEvent]:
-    lines = [line for path in paths for line in _lines(path)]
+def _in_order(paths: list[Path], wrapper: SecretWrapper) -> list[CallbackEvent]:
+    lines = [line for path in paths for line in _lines(path, wrapper)]
     return [happened for _, happened in sorted(lines, key=lambda line: line[0])]
 
 
-def _lines(path: Path) -> Iterator[tuple[int, CallbackEvent]]:
-    """The events of a file. A line that a machine failure truncated is skipped and logged."""
+def _lines(path: Path, wrapper: SecretWrapper) -> Iterator[tuple[int, CallbackEvent]]:
+    """The events of a file. A line that a machine failure truncated, or that no key of the wrapper
+    opens, is skipped and logged."""
     try:
         whole = path.read_bytes()
     except FileNotFoundError:
         return
     for line in whole.splitlines():
         try:
-            number, happened = _read(json.loads(line))
-        except (ValueError, TypeError, KeyError):
+            number, happened = _read(json.loads(line), wrapper)
+        except (ValueError, TypeError, KeyError, Unavailable):
             log.warning("a line of the callback journal cannot be read", bytes=len(line))
             continue
         yield number, happened
 
 
-def _read(fields: dict[str, object]) -> tuple[int, CallbackEvent]:
+def _read(fields: dict[str, object], wrapper: SecretWrapper) -> tuple[int, CallbackEvent]:
     number, event, at_ms, details = (fields[name] for name in ("n", "event", "at_ms", "details"))
+    if isinstance(details, str):  # releases before this one wrote them in clear
+        details = json.loads(wrapper.unwrap(details, owner_of(str(fields["id"]))))
     if not isinstance(number, int) or not isinstance(at_ms, int) or not isinstance(details, dict):
         raise TypeError("not a line of a journal")
     known = next(name for name in EVENT_NAMES if name == event)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from signaling.domain.callbacks import CallbackEvent
 from signaling.domain.effects import EventName
+from signaling.storage.wrapping import SecretWrapper
 
 _ENDS: dict[EventName, EventName] = {
     "streamCreated": "streamDestroyed",
@@ -112,8 +113,11 @@ class Presence:
             self._path.unlink(missing_ok=True)
 
 
-def line_of(number: int, happened: CallbackEvent) -> bytes:
-    """An event as one line of a file; `number` orders the lines of a process."""
+def line_of(number: int, happened: CallbackEvent, wrapper: SecretWrapper) -> bytes:
+    """An event as one line of a file; `number` orders the lines of a process. Details are wrapped:
+    those of broadcasts have keys of playlists and names of streams, those of connections what
+    applications say of people."""
+    details = json.dumps(dict(happened.details), separators=(",", ":"))
     fields = {
         "n": number,
         "id": happened.id,
@@ -121,6 +125,11 @@ def line_of(number: int, happened: CallbackEvent) -> bytes:
         "session_id": happened.session_id,
         "event": happened.event,
         "at_ms": happened.at_ms,
-        "details": dict(happened.details),
+        "details": wrapper.wrap(details, owner_of(happened.id)),
     }
     return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
+
+
+def owner_of(event_id: str) -> str:
+    """What is authenticated with the details of an event."""
+    return f"event {event_id}"

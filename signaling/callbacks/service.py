@@ -50,7 +50,7 @@ async def running_callbacks(
     """Records and delivers inside the block; on exit the recorded events are in the outbox."""
     sender = open_sender(settings)
     now_ms = int(clock.unix_s() * 1000)
-    journal = await asyncio.to_thread(Journal, journal_folder(data_dir), now_ms)
+    journal = await asyncio.to_thread(Journal, journal_folder(data_dir), now_ms, store.wrapper)
     bounds = Bounds(settings.max_waiting_per_project, settings.give_up_after_h * _HOUR_MS)
     recorder = Recorder(store, journal, clock, metrics, bounds)
     limits = DeliveryLimits(

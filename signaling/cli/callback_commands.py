@@ -152,7 +152,8 @@ class CallbackCommands:
             owner = await _owner(store, arguments.api_key)
             # The journal first: an event that moves to the outbox meanwhile is counted twice, not
             # missed.
-            events = await asyncio.to_thread(not_queued, folder, self._shell.now_ms())
+            now_ms = self._shell.now_ms()
+            events = await asyncio.to_thread(not_queued, folder, now_ms, store.wrapper)
             coming = await _deliveries_of(store, events)
             figures = (await store.callbacks.queue_figures()).and_coming(coming)
             return figures, len(coming), await store.callbacks.dead_letters(owner, MAX_SHOWN)

@@ -9,6 +9,7 @@ import uuid
 from collections import OrderedDict
 from pathlib import Path
 
+from sfu.egress import viewer_keys
 from sfu.egress.blocking_reload import Position, position_of
 
 KEY_FILE = "key"
@@ -48,7 +49,8 @@ class BroadcastFolder:
     def is_key(self, key: str) -> bool:
         """Errors: `OSError` when there is no such broadcast (any more)."""
         own = _content(self._folder / KEY_FILE, _MAX_KEY_BYTES).decode("ascii").strip()
-        return hmac.compare_digest(own, key)
+        # Releases before this one kept the key itself.
+        return any(hmac.compare_digest(own, each) for each in (viewer_keys.kept(key), key))
 
     def look(self) -> bool:
         """Whether there is a playlist. Errors: `OSError` other than its absence."""

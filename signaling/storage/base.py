@@ -20,6 +20,7 @@ from signaling.domain.webhook_deliveries import (
     QueueFigures,
     WebhookDelivery,
 )
+from signaling.storage.wrapping import SecretWrapper
 
 ProjectEdit = Callable[[Project], Project]
 
@@ -249,6 +250,9 @@ class Store(ProjectStore, SessionStore, Protocol):
     def operators(self) -> OperatorStore: ...
     @property
     def renders(self) -> RenderStore: ...
+    @property
+    def wrapper(self) -> SecretWrapper:
+        """What wraps secrets at rest, also those that are in files beside the database."""
 
     async def check_writing(self) -> None:
         """Checks that new sessions can be stored, at the cost of storing one.

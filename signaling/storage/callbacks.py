@@ -1,15 +1,19 @@
-"""Callback registrations and their outbox in SQL; implements `base.CallbackStore`."""
+"""Callback registrations and their outbox in SQL; implements `base.CallbackStore`.
+
+Bodies are wrapped: those of broadcasts have keys of playlists and names of streams.
+"""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.exc import IntegrityError
 
 from signaling.domain.callbacks import Callback
-from signaling.domain.errors import BadRequest, ErrorCode
+from signaling.domain.errors import BadRequest, ErrorCode, Unavailable
 from signaling.domain.webhook_deliveries import (
     Claim,
     DeadLetter,
@@ -19,10 +23,16 @@ from signaling.domain.webhook_deliveries import (
     WebhookDelivery,
 )
 from signaling.storage.database import Database, may_be_name
+from signaling.storage.pages import rewrap
 from signaling.storage.schema import callback_outbox as outbox
 from signaling.storage.schema import callbacks
+from signaling.storage.wrapping import SecretWrapper
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+UNREADABLE = "body_unreadable"
+"""The result of a delivery that was wrapped by a key which is gone."""
 _NEW = tuple(one.name for one in fields(NewWebhookDelivery))
 _CLAIMED = tuple(one.name for one in fields(WebhookDelivery))
 _IN_ONE_QUERY = 400
@@ -32,8 +42,9 @@ _IN_ONE_QUERY = 400
 class SqlCallbacks:
     """Uses the store's database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, wrapper: SecretWrapper) -> None:
         self._database = database
+        self._wrapper = wrapper
         self._listening: frozenset[str] = frozenset()
         self._added: frozenset[str] = frozenset()
         """Projects that got a registration here since the last look began."""
@@ -145,11 +156,44 @@ class SqlCallbacks:
             _settle(connection, outcomes)
             for part in _parts(new):
                 rows = _not_queued_yet(connection, part)
+                for row in rows:
+                    row["body"] = self._wrapper.wrap(str(row["body"]), _owner(row["event_id"]))
                 if rows:
                     connection.execute(outbox.insert(), rows)
             return () if claim is None else _claim(connection, claim)
 
-        return await self._database.write(work)
+        return await self._opened(await self._database.write(work))
+
+    async def _opened(self, claimed: Sequence[WebhookDelivery]) -> tuple[WebhookDelivery, ...]:
+        """With their bodies. What no key opens is given up, so that it does not hold up others."""
+        opened, closed = [], []
+        for one in claimed:
+            try:
+                opened.append(replace(one, body=self._unwrapped(one.body, one.event_id)))
+            except Unavailable:
+                closed.append(Outcome(one.id, UNREADABLE, dead=True, attempts=one.attempts))
+        if closed:
+            log.error("callbacks cannot be opened with this key", deliveries=len(closed))
+            await self._database.write(lambda c: _settle(c, closed))
+        return tuple(opened)
+
+    def _unwrapped(self, body: str, event_id: str) -> str:
+        """Releases before this one queued bodies in clear: JSON, which begins with a brace."""
+        if not self._wrapper.is_wrapped(body):
+            return body
+        return self._wrapper.unwrap(body, _owner(event_id))
+
+    async def rewrap_bodies(self) -> None:
+        """Wraps all of them with the newest key. What no key opens is left as it is."""
+
+        def again(row: sa.RowMapping) -> str:
+            body, event_id = str(row["body"]), row["event_id"]
+            try:
+                return self._wrapper.wrap(self._unwrapped(body, event_id), _owner(event_id))
+            except Unavailable:
+                return body
+
+        await rewrap(self._database, outbox, "body", again)
 
     async def queue_figures(self) -> QueueFigures:
         alive = outbox.c.dead.is_(False)
@@ -280,6 +324,10 @@ def _claim(connection: sa.Connection, claim: Claim) -> tuple[WebhookDelivery, ..
         hidden = {"rows": [one.id for one in part], "until_ms": claim.hidden_until_ms}
         connection.execute(_HIDE, hidden)
     return tuple(found)
+
+
+def _owner(event_id: object) -> str:
+    return f"callback {event_id}"
 
 
 def _delivery(row: Sequence[Any]) -> WebhookDelivery:

@@ -55,7 +55,7 @@ class SqlStore:
         self._broadcasts = SqlBroadcasts(database, wrapper)
         self._buckets = SqlBuckets(database, wrapper)
         self._captions = SqlCaptions(database)
-        self._callbacks = SqlCallbacks(database)
+        self._callbacks = SqlCallbacks(database, wrapper)
         self._operators = SqlOperators(database)
         self._renders = SqlRenders(database, wrapper)
         self._new_sessions = GroupCommit(self._insert_sessions)
@@ -87,6 +87,10 @@ class SqlStore:
     @property
     def renders(self) -> SqlRenders:
         return self._renders
+
+    @property
+    def wrapper(self) -> SecretWrapper:
+        return self._wrapper
 
     async def add_project(self, project: Project) -> None:
         row = self._row(project)
@@ -158,6 +162,7 @@ class SqlStore:
         await self._broadcasts.rewrap_outputs()
         await self._renders.rewrap_details()
         await self._buckets.rewrap_buckets()
+        await self._callbacks.rewrap_bodies()
         return len(found)
 
     async def has_unwrapped_secrets(self) -> bool:

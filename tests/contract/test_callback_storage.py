@@ -9,7 +9,9 @@ from signaling.domain.callbacks import Callback
 from signaling.domain.errors import BadRequest
 from signaling.domain.projects import new_project
 from signaling.domain.webhook_deliveries import Claim, NewWebhookDelivery, Outcome, Places
-from signaling.storage.callbacks import SqlCallbacks
+from signaling.storage.callbacks import UNREADABLE, SqlCallbacks
+from signaling.storage.schema import callback_outbox
+from signaling.storage.wrapping import SecretWrapper
 
 
 def project(seed: int):
@@ -137,7 +139,10 @@ async def test_what_is_settled_makes_room_for_a_claim_in_the_same_transaction(qu
 async def test_known_registrations_follow_own_changes_at_once_and_others_with_a_look(
     queued,
 ):
-    callbacks, of_another = queued.callbacks, SqlCallbacks(queued.callbacks._database)
+    callbacks, of_another = (
+        queued.callbacks,
+        SqlCallbacks(queued.callbacks._database, queued.wrapper),
+    )
     assert await callbacks.known_callbacks_of(A) == (callback(),)
     await callbacks.add_callback(callback("d", created_ms=2))
     assert len(await callbacks.known_callbacks_of(A)) == 2
@@ -282,3 +287,48 @@ async def test_nodes_that_claim_at_once_share_what_is_due_and_keep_its_order(que
     for session in range(sessions):
         own = [name for name in delivered if name.startswith(f"{session}-")]
         assert own == [f"{session}-{n}" for n in range(events_each)]
+
+
+# --- bodies at rest ----------------------------------------------------------------------------
+
+
+async def stored_bodies(store):
+    query = callback_outbox.select().order_by(callback_outbox.c.id)
+    return await store.callbacks._database.read(
+        lambda c: [row["body"] for row in c.execute(query).mappings()]
+    )
+
+
+async def test_bodies_are_wrapped_and_claimed_as_they_were(queued):
+    canary = '{"broadcastUrls":{"hls":"https://x/hls/canary-key/index.m3u8"}}'
+    await queued.callbacks.queue([delivery("1", body=canary)])
+    (kept,) = await stored_bodies(queued)
+    assert "canary" not in kept
+    await queued.rewrap_secrets()
+    assert await stored_bodies(queued) != [kept]
+    (claimed,) = await claim(queued)
+    assert claimed.body == canary
+
+
+async def test_what_an_earlier_release_queued_in_clear_is_delivered_and_wrapped_again(queued):
+    await queued.callbacks.queue([delivery("1"), delivery("2", "s2")])
+    clear = callback_outbox.update().values(body='{"from":"before"}')
+    await queued.callbacks._database.write(lambda c: c.execute(clear))
+    (first, _) = await claim(queued)
+    assert first.body == '{"from":"before"}'
+    await queued.rewrap_secrets()
+    assert all(queued.wrapper.is_wrapped(body) for body in await stored_bodies(queued))
+    (again, _) = await claim(queued, 50)
+    assert again.body == first.body
+
+
+async def test_what_no_key_opens_is_given_up_alone(queued):
+    with_another = SqlCallbacks(queued.callbacks._database, SecretWrapper((bytes([7]) * 32,)))
+    await with_another.queue([delivery("1")])
+    await queued.callbacks.queue([delivery("2"), delivery("3", "s2")])
+    assert await events(queued, in_a_row=9) == ["2", "3"]
+    (letter,) = await queued.callbacks.dead_letters(A, 9)
+    assert (letter.result, letter.event) == (UNREADABLE, "streamCreated")
+    await queued.rewrap_secrets()
+    (left, *_) = await stored_bodies(queued)
+    assert with_another._unwrapped(left, "1") == delivery("1").body

@@ -7,6 +7,7 @@ import pytest
 import structlog
 
 from sfu.core_api import MediaKind
+from sfu.egress import viewer_keys
 from sfu.egress.composition import Layout
 from sfu.ids import StreamId
 from signaling.broadcasts.house_keeping import KEEP_ENDED_S
@@ -35,7 +36,9 @@ async def test_a_broadcast_runs_is_watched_and_stops(world):
     )
     url = world.broadcasts.hls_url(record)
     assert url == f"http://node.test:8090/hls/{record.id}/{bytes(range(16)).hex()}/index.m3u8"
-    assert (world.folders.folder(record) / "key").read_text() == bytes(range(16)).hex()
+    assert (world.folders.folder(record) / "key").read_text() == viewer_keys.kept(
+        bytes(range(16)).hex()
+    )
     assert set(world.tap.streams) == {stream}
     assert [one.id for one in world.broadcasts.holding(stream)] == [record.id]
     job = world.job(record)

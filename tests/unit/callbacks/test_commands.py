@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 import vonage_jwt
 
+from config.secret import Secret
 from signaling.callbacks.journal import Journal
 from signaling.callbacks.service import journal_folder
 from signaling.cli.command_line import main
@@ -15,6 +16,7 @@ from signaling.cli.session_doctor import describe
 from signaling.domain.callbacks import CallbackEvent
 from signaling.domain.webhook_deliveries import Claim, NewWebhookDelivery, Outcome, Places
 from signaling.storage.sqlite import open_sqlite
+from signaling.storage.wrapping import wrapper_of
 
 
 @pytest.fixture
@@ -152,7 +154,7 @@ def test_what_a_killed_server_left_in_its_journal_waits_too(shell):
     words = ("--api-key", shell.key)
     for path in "xy":
         shell("callbacks", "add", *words, "--url", f"https://app.example/{path}")
-    silent = Journal(journal_folder(shell.data_dir), 0)
+    silent = Journal(journal_folder(shell.data_dir), 0, wrapper_of(Secret(""), shell.data_dir))
     silent.write(CallbackEvent("e1", "another", "s", "sessionDestroyed", 1, {}))
     silent.write(CallbackEvent("e2", shell.key, "s", "sessionDestroyed", 2_000, {}))
     silent.close(empty=False)

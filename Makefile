@@ -34,7 +34,7 @@ PYTHON_SDK := sdk/python/src/sealroute_client
 # Python's side of the seam to the media core, from its description in Rust.
 CORE_API = cargo run --quiet --manifest-path native/Cargo.toml --jobs $(JOBS) -p sealroute-schema | $(BIN)/python scripts/core_api.py | $(BIN)/ruff format --stdin-filename sfu/core_api.py -
 
-.PHONY: fuzz check-descriptors check-switches help run build packages test test-all test-parts test-image test-deploy image-not-tested test-python test-egress test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format screenshots bench bench-quick bench-full bench-forwarding bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-egress bench-attack docs docs-site clean
+.PHONY: fuzz fuzz-hours check-descriptors check-switches help run build packages test test-all test-parts test-image test-deploy image-not-tested test-python test-egress test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format screenshots bench bench-quick bench-full bench-forwarding bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-egress bench-attack docs docs-site clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -273,9 +273,12 @@ bench-attack: build $(VENV)/dev.stamp ## A call under attack, about five minutes
 	$(BIN)/python -m bench.attack $(ARGS)
 
 FUZZ_SECONDS ?= 600
-fuzz: build $(VENV)/dev.stamp ## Every fuzz target for ten minutes (FUZZ_SECONDS=600), or one (TARGET=stun), or one side (TARGET=native)
+fuzz: build $(VENV)/dev.stamp ## Every fuzz target for ten minutes (FUZZ_SECONDS=600), or some (TARGET="stun sdp"), or one side (TARGET=native)
 	@scripts/require cc=build-essential
-	@scripts/fuzz $(FUZZ_SECONDS) $(TARGET)
+	@$(PYTHON) scripts/fuzz.py $(FUZZ_SECONDS) $(TARGET)
+
+fuzz-hours: $(VENV)/dev.stamp ## What each fuzz target has had in all runs so far
+	@$(PYTHON) scripts/fuzz.py --table
 
 check-switches: build $(VENV)/dev.stamp ## 10,000 layer switches for each codec, decoded; writes bench/SWITCHES.md
 	@scripts/require ffmpeg=ffmpeg

@@ -68,7 +68,7 @@ def write_record(path: Path, record: Record) -> None:
 
 
 def in_turn(names: Iterable[str], record: Record) -> list[str]:
-    """Who has had least goes first, so that all come to their hour."""
+    """The one with the least time goes first, so that all come to their hour."""
     return sorted(names, key=lambda name: record.get(name, Hours()).cpu_s)
 
 

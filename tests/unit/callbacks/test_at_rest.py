@@ -1,4 +1,4 @@
-"""What callbacks carry is told to their receivers, and is nowhere in the folders of the server."""
+"""What callbacks carry reaches their receivers, and is nowhere in the folders of the server."""
 
 import json
 
@@ -45,14 +45,14 @@ RECORD = BroadcastRecord(
 
 
 class Kept:
-    """A node whose receiver keeps what it was told."""
+    """A receiver that keeps what it got."""
 
     def __init__(self):
-        self.told = self.tries = []
+        self.received = self.tries = []
         self.answer = BROKEN
 
     async def post(self, project, url, event_id, body, now_s):
-        self.told.append(json.loads(body))
+        self.received.append(json.loads(body))
         return self.answer
 
 
@@ -82,14 +82,14 @@ async def test_a_broadcast_is_reported_whole_and_no_file_holds_its_secrets(node,
     node.recorder.notify(session, Notify("broadcast", RECORD.id, broadcast=details))
     assert found_in(tmp_path / "data") == []  # in the journal alone
     await node.run()
-    assert len(node.receiver.told) == 1
+    assert len(node.receiver.received) == 1
     assert found_in(tmp_path / "data") == []  # in the outbox, after an attempt
     node.receiver.answer = OK
     node.pass_time(60)
     await node.run()
-    told = node.receiver.told[-1]
-    assert told["broadcastUrls"]["hls"] == PLAYLIST
-    assert told["broadcastUrls"]["rtmp"][0]["streamName"] == STREAM_NAME
+    received = node.receiver.received[-1]
+    assert received["broadcastUrls"]["hls"] == PLAYLIST
+    assert received["broadcastUrls"]["rtmp"][0]["streamName"] == STREAM_NAME
     assert found_in(tmp_path / "data") == []
 
 

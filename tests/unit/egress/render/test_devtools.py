@@ -23,7 +23,7 @@ ODD = (
 )
 
 
-async def heard(*messages: bytes, on_event=lambda *_: None):
+async def ended(*messages: bytes, on_event=lambda *_: None):
     """What becomes of a call that is waiting when the browser says this, and goes."""
     tools = DevTools(on_event)
     answer = tools._waiting[1] = asyncio.get_running_loop().create_future()
@@ -38,12 +38,12 @@ async def heard(*messages: bytes, on_event=lambda *_: None):
 @pytest.mark.parametrize("message", ODD)
 async def test_whatever_a_browser_says_no_call_waits_for_it(message):
     with pytest.raises(BrowserError):
-        await heard(message)
+        await ended(message)
 
 
 async def test_behind_what_has_no_meaning_the_answer_is_found():
     odd = [one for one in ODD if one not in (DEEP, b"\xff", b"{")]
-    assert await heard(*odd, b'{"id":1,"result":{"a":1}}') == {"a": 1}
+    assert await ended(*odd, b'{"id":1,"result":{"a":1}}') == {"a": 1}
 
 
 def a_browser():

@@ -1,47 +1,38 @@
-"""The command line, `sealroute`: the server, and the commands of its operators."""
+"""The command line, `sealroute`: the server, and the commands of its operators.
+
+A command loads what it needs, not what the others do: the table says which module has it.
+"""
 
 import argparse
 import asyncio
+import importlib
 import json
 import os
 import platform
-import resource
-import signal
 import sys
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from config.load import PREFIX, SHORT_NAMES, ConfigurationError, Value, load_settings
 from config.settings import Settings
 from config.version import version
-from signaling import administration
-from signaling.cli import (
-    call_doctor,
-    callback_commands,
-    operator_commands,
-    project_commands,
-    session_doctor,
-    session_list,
-    storage_commands,
-)
-from signaling.cli.call_doctor import CallDoctor, TerminatedError
 from signaling.cli.command_record import CHANGING, record
-from signaling.cli.doctor import examine
-from signaling.cli.findings import exit_code, table
-from signaling.cli.health import ALIVE, READY, health_of
-from signaling.cli.session_doctor import SessionDoctor
-from signaling.cli.session_list import SessionList
-from signaling.cli.shell import Adder, Shell, UsageError
+from signaling.cli.shell import (
+    Shell,
+    UsageError,
+    add_command,
+    add_common_options,
+    printable,
+    say,
+)
 from signaling.clock import SystemClock
 from signaling.domain.errors import DomainError
-from signaling.domain.roles import Role
-from signaling.domain.tokens import TokenClaims
-from signaling.storage.base import Store
-from signaling.storage.choosing import open_store
 from signaling.storage.folder import FolderEmpty, require_data
+
+if TYPE_CHECKING:
+    from signaling.storage.base import Store
 
 ABOUT = (
     "Sealroute is a media server (SFU) for calls with end-to-end encryption: it forwards audio and"
@@ -51,28 +42,37 @@ FIRST = frozenset({"migrate", "project create", "operator add"})
 """Commands that may be the first to write to a data folder; the others need one with data."""
 T = TypeVar("T")
 CLOCK = SystemClock()
-MIN_TOKEN_S = 1
-DAY_S = 86_400
-SIGNALED = 128
 DONE = "done"
-GROUPS = (
-    ("project", "projects: API keys and their properties", project_commands.add_commands),
-    ("operator", "operators of the admin API", operator_commands.add_commands),
-    ("storage", "the database: backup, restore, sealing key", storage_commands.add_commands),
-    ("callbacks", "events posted to applications", callback_commands.add_commands),
+
+
+class Entry(NamedTuple):
+    """A word of the command line, and the module in this folder that has it: a command's has
+    `add_options(parser, shell)`, which returns what runs it; a group's has
+    `add_commands(add, shell)`."""
+
+    name: str
+    text: str
+    module: str
+    is_group: bool = False
+
+
+COMMANDS = (
+    Entry("serve", "run the server", "serve_command"),
+    Entry("migrate", "bring the database's schema up to date", "migrate_command"),
+    Entry("project", "projects: API keys and their properties", "project_commands", is_group=True),
+    Entry("operator", "operators of the admin API", "operator_commands", is_group=True),
+    Entry(
+        "storage",
+        "the database: backup, restore, sealing key",
+        "storage_commands",
+        is_group=True,
+    ),
+    Entry("callbacks", "events posted to applications", "callback_commands", is_group=True),
+    Entry("session", "sessions", "session_commands", is_group=True),
+    Entry("token", "create a client token for a session", "token_command"),
+    Entry("health", "check the health of the server with these settings", "health_command"),
+    Entry("doctor", "diagnose this machine and suggest fixes", "doctor_command"),
 )
-
-
-def say(text: str) -> None:
-    """Prints the output of a command; logs go to standard error."""
-    sys.stdout.write(printable(text) + "\n")
-    sys.stdout.flush()
-
-
-def printable(text: str) -> str:
-    """Names come from other people, and messages from whatever answered at an address: lines, and
-    no control characters for a terminal."""
-    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
 
 
 def show(arguments: argparse.Namespace, document: object, lines: str) -> None:
@@ -85,8 +85,10 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     return load_settings(Path(file) if file else None, os.environ, flags)
 
 
-def with_store(arguments: argparse.Namespace, work: Callable[[Store], Awaitable[T]]) -> T:
+def with_store(arguments: argparse.Namespace, work: "Callable[[Store], Awaitable[T]]") -> T:
     """Errors: `FolderEmpty`, and those of the store and of `work`."""
+    from signaling.storage.choosing import open_store  # noqa: PLC0415 - not every command has one
+
     storage = settings_of(arguments).storage
     folder = None if storage.url.reveal() else Path(storage.data_dir)
     if folder is not None and arguments.words not in FIRST:
@@ -105,187 +107,35 @@ def with_store(arguments: argparse.Namespace, work: Callable[[Store], Awaitable[
     return done
 
 
-def serve(arguments: argparse.Namespace) -> int:
-    import uvloop  # noqa: PLC0415 - the other commands do not need it
-
-    from signaling.server import run_server  # noqa: PLC0415 - nor the media core
-
-    settings = settings_of(arguments)
-    _allow_many_descriptors()
-    return uvloop.run(run_server(settings, say, as_json=arguments.json))
-
-
-def _allow_many_descriptors() -> None:
-    """Raises the limit of file descriptors to the system's maximum: each client needs one."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def migrate(arguments: argparse.Namespace) -> int:
-    """Runs the migrations, by opening the store."""
-
-    async def nothing(_store: Store) -> None:
-        return None
-
-    with_store(arguments, nothing)
-    show(arguments, {"migrated": True}, "The schema is up to date.")
-    return 0
-
-
-def session_create(arguments: argparse.Namespace) -> int:
-    fields: dict[str, object] = {
-        "e2ee": arguments.e2ee,
-        "p2p.preference": arguments.media_mode,
-        "archiveMode": arguments.archive_mode,
-        "location": arguments.location,
-    }
-    record = with_store(
-        arguments,
-        lambda store: administration.create_session(store, CLOCK, arguments.api_key, fields),
-    )
-    document = {"sessionId": record.session_id, "e2ee": record.options.e2ee}
-    show(arguments, document, record.session_id)
-    return 0
-
-
-def token(arguments: argparse.Namespace) -> int:
-    claims = TokenClaims(
-        session_id=arguments.session,
-        role=Role(arguments.role),
-        expires_s=int(time.time()) + arguments.expires_in,
-        connection_data=arguments.data or "",
-    )
-    made = with_store(arguments, lambda store: administration.create_token(store, CLOCK, claims))
-    show(arguments, {"token": made}, made)
-    return 0
-
-
-def health(arguments: argparse.Namespace) -> int:
-    found = health_of(settings_of(arguments).http, READY if arguments.ready else ALIVE)
-    show(arguments, {"good": found.good, "detail": found.detail}, found.detail)
-    return 0 if found.good else 1
-
-
-def doctor(arguments: argparse.Namespace) -> int:
-    settings = settings_of(arguments)
-    url = call_doctor.url_of(arguments, settings)
-    # Without --url it looks for the server itself, and does not take a silent one for a fault.
-    findings = examine(settings, url if arguments.url else None)
-    if arguments.call and url is not None:
-        try:
-            findings += CallDoctor(_shell()).findings(arguments, url)
-        except KeyboardInterrupt:
-            return SIGNALED + signal.SIGINT
-        except TerminatedError:
-            return SIGNALED + signal.SIGTERM
-    show(arguments, [finding.as_dict() for finding in findings], table(findings))
-    return exit_code(findings)
-
-
-def _lifetime(text: str) -> int:
-    seconds = int(text)
-    if not MIN_TOKEN_S <= seconds <= 30 * DAY_S:
-        raise argparse.ArgumentTypeError("from 1 second to 30 days")
-    return seconds
-
-
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
+    """What reads these words: of the other commands it knows the names. Without words: of all."""
     parser = argparse.ArgumentParser(prog="sealroute", description=ABOUT)
     about = f"sealroute {version()} (Python {platform.python_version()})"
     parser.add_argument("--version", action="version", version=about)
     commands = parser.add_subparsers(required=True, metavar="command")
-    _add_serve(commands)
-    _add(commands, "migrate", migrate, "bring the database's schema up to date")
-    for name, text, add_commands in GROUPS:
-        _add_group(commands, name, text, add_commands)
-    _add_sessions(commands)
-    probe = _add(commands, "health", health, "check the health of the server with these settings")
-    probe.add_argument("--ready", action="store_true", help="whether it accepts new clients")
-    probe.add_argument("--host", help="HTTP address (default 0.0.0.0)")
-    probe.add_argument("--port", type=int, help="HTTP port (default 8080)")
-    check = _add(commands, "doctor", doctor, "diagnose this machine and suggest fixes")
-    check.add_argument("--url", help="also check the server running there")
-    call_doctor.add_options(check)
-    _listening_flags(check)
-    subjects = check.add_subparsers(metavar="subject")
-    look = SessionDoctor(_shell()).run
-    text = "show what each subscriber of a session receives, and why not more"
-    session_doctor.add_command(_add(subjects, "session", look, text))
+    shell = Shell(CLOCK, settings_of, with_store, show)
+    for entry in COMMANDS:
+        description = None if entry.is_group else entry.text
+        one = commands.add_parser(entry.name, help=entry.text, description=description)
+        if words is None or entry.name in words[:1]:
+            _fill(one, entry, shell)
     return parser
 
 
-def _add(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    name: str,
-    run: Callable[[argparse.Namespace], int],
-    text: str,
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=text, description=text)
-    parser.set_defaults(run=run, words=parser.prog.partition(" ")[2])
-    parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
-    parser.add_argument("--data-dir", help="folder of the database (default ./data)")
-    parser.add_argument("--config", help="TOML file with settings")
-    return parser
-
-
-def _listening_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--host", help="HTTP address (default 0.0.0.0)")
-    parser.add_argument("--port", type=int, help="HTTP port (default 8080; 0: a free one)")
-    parser.add_argument("--media-host", help="media address (default 0.0.0.0)")
-    parser.add_argument("--media-port", type=int, help="media UDP port (default 10000)")
-    parser.add_argument("--public-ip", help="addresses that clients can reach, space-separated")
-
-
-def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = _add(commands, "serve", serve, "run the server")
-    _listening_flags(parser)
-    parser.add_argument(
-        "--development",
-        action="store_true",
-        default=None,
-        help="create a development project if there is none, and let any visitor of the page open"
-        " rooms; not for production",
-    )
-    parser.add_argument("--log-level", help="debug, info, warning or error")
-    parser.add_argument("--log-format", help="json or console")
-
-
-def _shell() -> Shell:
-    return Shell(CLOCK, settings_of, with_store, show)
-
-
-def _add_group(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    name: str,
-    text: str,
-    add_commands: Callable[[Adder, Shell], None],
-) -> None:
-    group = commands.add_parser(name, help=text)
-    actions = group.add_subparsers(required=True, metavar="action")
-    add_commands(partial(_add, actions), _shell())
-
-
-def _add_sessions(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    group = commands.add_parser("session", help="sessions")
-    actions = group.add_subparsers(required=True, metavar="action")
-    create = _add(actions, "create", session_create, "create a session and print its id")
-    create.add_argument("--api-key", required=True)
-    create.add_argument("--e2ee", action="store_true", help="end-to-end encrypted")
-    create.add_argument("--media-mode", choices=("routed", "relayed"))
-    create.add_argument("--archive-mode", choices=("manual", "always"))
-    create.add_argument("--location", help="IPv4 address near the clients")
-    listing = SessionList(_shell()).run
-    session_list.add_options(_add(actions, "list", listing, "list the sessions with clients"))
-    mint = _add(commands, "token", token, "create a client token for a session")
-    mint.add_argument("--session", required=True)
-    mint.add_argument("--role", choices=[role.value for role in Role], default="publisher")
-    mint.add_argument("--data", help="connection data")
-    mint.add_argument("--expires-in", type=_lifetime, default=DAY_S, help="seconds (default a day)")
+def _fill(parser: argparse.ArgumentParser, entry: Entry, shell: Shell) -> None:
+    module = importlib.import_module(f"{__package__}.{entry.module}")
+    if entry.is_group:
+        actions = parser.add_subparsers(required=True, metavar="action")
+        module.add_commands(partial(add_command, actions), shell)
+    else:
+        add_common_options(parser)
+        parser.set_defaults(run=module.add_options(parser, shell))
 
 
 def main(argv: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 refused or failed, 2 wrong usage."""
-    arguments = build_parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    arguments = build_parser(words).parse_args(words)
     try:
         code = _recorded(arguments)
     except UsageError as failure:

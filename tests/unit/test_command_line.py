@@ -152,6 +152,18 @@ def test_every_command_on_record_exists():
     assert found > CHANGING
 
 
+@pytest.mark.parametrize("word", ["token", "health", "migrate", "session", "operator"])
+def test_a_command_loads_nothing_that_only_other_commands_need(word):
+    code = f"""
+import sys
+from signaling.cli.command_line import build_parser
+build_parser([{word!r}])
+print(*{{"aiohttp", "sqlalchemy", "uvloop", "sfu._native"}} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+    assert done.stdout.split() == []
+
+
 def test_a_project_can_be_changed(shell, tmp_path):
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
     pem = tmp_path / "key.pem"

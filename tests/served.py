@@ -1,15 +1,22 @@
 """A served Sealroute for tests: one process, one project, one session, and clients of it."""
 
 import asyncio
+import atexit
 import contextlib
+import functools
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
 
 import aiohttp
 import numpy as np
+import opentok
 import pytest
 from sealroute_client import Session
 from sealroute_client.media.sources import draw_pattern
@@ -22,6 +29,32 @@ NEEDS_THE_MEDIA_CORE = pytest.mark.skipif(
     importlib.util.find_spec("sfu._native") is None,
     reason="NOT CHECKED: the media core is not built here",
 )
+
+
+class Prepared(NamedTuple):
+    """A data folder with a project and a session, and what the commands that made them answered."""
+
+    folder: Path
+    project: dict
+    session_id: str
+
+
+def asked(folder: Path, *words: str) -> dict:
+    """What a command of `sealroute` answers."""
+    command = [sys.executable, "-m", "signaling", *words, "--json", "--data-dir", str(folder)]
+    done = subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return json.loads(done.stdout)
+
+
+@functools.cache
+def _prepared(project_words: tuple[str, ...], session_words: tuple[str, ...]) -> Prepared:
+    """The commands run once for each process of tests; each server has a copy of the folder."""
+    folder = Path(tempfile.mkdtemp(prefix="sealroute-served-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    data = folder / "data"
+    project = asked(data, "project", "create", "--e2ee", *project_words)
+    words = ("session", "create", "--api-key", str(project["apiKey"]), *session_words)
+    return Prepared(data, project, str(asked(data, *words)["sessionId"]))
 
 
 class Server:
@@ -39,15 +72,11 @@ class Server:
         # Many servers at once: no port that is the same for all.
         self.environment = os.environ | {"SEALROUTE_BROADCAST_PORT": "0"} | (config or {})
         self.project_words = project
-        self.e2ee = ["--e2ee"] if e2ee else []
+        self.session_words = ("--e2ee",) if e2ee else ()
         self.url = f"http://127.0.0.1:{free_port()}"
 
     def ask(self, *words: str) -> dict:
-        command = [sys.executable, "-m", "signaling", *words, "--json"]
-        done = subprocess.run(
-            [*command, "--data-dir", str(self.folder)], check=True, capture_output=True, timeout=60
-        )
-        return json.loads(done.stdout)
+        return asked(self.folder, *words)
 
     def explained(self) -> list[dict]:
         """Each stream of the session, as `sealroute doctor session` has it."""
@@ -61,17 +90,17 @@ class Server:
         return json.loads(done.stdout)
 
     async def start(self) -> None:
-        words = ("project", "create", "--e2ee", *self.project_words)
-        self.project = await asyncio.to_thread(self.ask, *words)
+        words = (self.project_words, self.session_words)
+        made = await asyncio.to_thread(_prepared, *words)
+        await asyncio.to_thread(shutil.copytree, made.folder, self.folder, dirs_exist_ok=True)
+        self.project = dict(made.project)
         self.api_key = str(self.project["apiKey"])
-        await self.new_session()
+        self.session_id = made.session_id
         await self.serve()
 
     async def new_session(self) -> None:
-        session = await asyncio.to_thread(
-            self.ask, "session", "create", "--api-key", self.api_key, *self.e2ee
-        )
-        self.session_id = session["sessionId"]
+        words = ("session", "create", "--api-key", self.api_key, *self.session_words)
+        self.session_id = (await asyncio.to_thread(self.ask, *words))["sessionId"]
 
     async def serve(self) -> None:
         """Starts the process, again after its end, on the same port and data."""
@@ -94,8 +123,8 @@ class Server:
         return self.client(self.session_id, await self.token(), secret)
 
     async def token(self) -> str:
-        minted = await asyncio.to_thread(self.ask, "token", "--session", self.session_id)
-        return str(minted["token"])
+        api = opentok.Client(self.api_key, self.project["apiSecret"])
+        return str(api.generate_token(self.session_id))
 
     def client(self, session_id: str, token: str, secret: str | None = SECRET) -> Session:
         return Session(self.url, self.api_key, session_id, token, secret)

@@ -212,14 +212,14 @@ async def test_silent_sockets_and_half_handshakes_keep_nobody_out(server, crowd)
 
 async def test_a_member_stays_while_its_network_floods(server, crowd):
     port = int(server.url.rpartition(":")[2])
-    minted = await asyncio.to_thread(server.ask, "token", "--session", server.session_id)
+    token = await server.token()
     connector = aiohttp.TCPConnector(local_addr=(NEIGHBOR, 0))
     async with aiohttp.ClientSession(connector=connector) as http:
         ws = await http.ws_connect(
             f"{server.url}/v1/signal", protocols=["sealroute.v2.json"], ssl=TRUSTING
         )
         hello = {"t": "hello", "id": 1, "apiKey": server.api_key, "sessionId": server.session_id}
-        hello |= {"token": minted["token"], "sdk": {"name": "test", "version": "1"}}
+        hello |= {"token": token, "sdk": {"name": "test", "version": "1"}}
         await ws.send_json({**hello, "e2ee": {"formats": ["e2ee/2"]}})
         assert (await ws.receive_json(timeout=5))["t"] == "welcome"
         await crowd.come(port, FLOODER, SILENT)

@@ -91,8 +91,7 @@ class Unconnected(LoadClient):
 
 
 async def join(server, client: LoadClient) -> LoadClient:
-    minted = await asyncio.to_thread(server.ask, "token", "--session", server.session_id)
-    await client.join(server.url, server.api_key, server.session_id, minted["token"])
+    await client.join(server.url, server.api_key, server.session_id, await server.token())
     return client
 
 

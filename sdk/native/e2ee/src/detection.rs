@@ -81,6 +81,15 @@ impl Detection {
         }
     }
 
+    /// The publisher may have moved to a secret that is held: the counts start again, and the server
+    /// is asked for what it holds back.
+    pub fn on_probe(&mut self) -> Notices {
+        Notices {
+            event: None,
+            report: self.restart(),
+        }
+    }
+
     /// A frame of a track was opened, or refused.
     pub fn on_frame(
         &mut self,

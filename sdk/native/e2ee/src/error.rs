@@ -61,6 +61,8 @@ pub enum SendingError {
     TooLong,
     /// The system gave no random bytes.
     NoRandomness,
+    /// The key id was chosen for another secret, or by another publication.
+    OtherKeyId,
 }
 
 macro_rules! errors {
@@ -97,6 +99,7 @@ errors! {
         Self::ContextsExhausted => "the publication used all its key ids",
         Self::TooLong => "a text of the signal is longer than 65,535 bytes",
         Self::NoRandomness => "the system gave no random bytes",
+        Self::OtherKeyId => "the key id was chosen for another secret or by another publication",
     }
 }
 

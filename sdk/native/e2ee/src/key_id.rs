@@ -80,6 +80,11 @@ impl KeyIds {
         }
     }
 
+    /// The part that all of these have.
+    pub(crate) fn sender(&self) -> u32 {
+        self.sender
+    }
+
     /// The next one, for a key.
     pub fn take(&mut self, key: KeyPart) -> Result<KeyId, SendingError> {
         self.left = self

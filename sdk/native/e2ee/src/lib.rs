@@ -45,7 +45,7 @@ pub use old_key_ids::OldKeyIds;
 pub use receiver::{KeyName, KeySource, Owner, Receiver};
 pub use ring::SecretRing;
 pub use secret::EncryptionSecret;
-pub use sending::{Encryptor, Publication, SignalEncryptor};
+pub use sending::{ChosenKeyId, Encryptor, Publication, SignalEncryptor, UnnamedPublication};
 pub use session_key::SessionKey;
 pub use signals::{SignalContent, SignalRefusal};
 pub use switch::Switch;

@@ -7,7 +7,7 @@ use proptest::prelude::{Just, Strategy, any, prop, prop_assert_eq, prop_oneof, p
 use crate::{
     Codec, EncryptionSecret, Encryptor, FrameKey, KeyId, KeyPart, Owner, Publication, Receiver,
     Refusal, SecretError, SecretRing, SendingError, SessionKey, SignalContent, SignalEncryptor,
-    SubscriptionKey,
+    SubscriptionKey, UnnamedPublication,
 };
 
 fn key(secret: &str) -> SessionKey {
@@ -257,5 +257,29 @@ proptest! {
                 prop_assert_eq!(matches!(codec, Codec::H264 | Codec::Av1), true);
             }
         }
+    }
+}
+
+#[test]
+fn a_key_id_that_was_chosen_before_the_stream_had_a_name_is_used_once_and_for_its_secret() {
+    let mut unnamed = UnnamedPublication::new().unwrap();
+    let (first, second) = (key(ONE), key(TWO));
+    let chosen = unnamed.choose(first.hint()).unwrap();
+    let declared = chosen.key_id();
+    let other = unnamed.choose(second.hint()).unwrap();
+    let foreign = UnnamedPublication::new()
+        .unwrap()
+        .choose(first.hint())
+        .unwrap();
+    let mut publication = unnamed.named("connection", "stream");
+    let mut encryptor = publication.encryptor_under(chosen, &first).unwrap();
+    assert_eq!(encryptor.key_id(), declared);
+    let wire = encryptor.encrypt(Codec::Opus, OPUS).unwrap();
+    let (mut receiver, subscription) = receiver(ONE);
+    let opened = receiver.open(subscription, Codec::Opus, &wire, seconds(0));
+    assert_eq!(opened.as_deref(), Ok(OPUS));
+    for wrong in [other, foreign] {
+        let refused = publication.encryptor_under(wrong, &first).err();
+        assert_eq!(refused, Some(SendingError::OtherKeyId));
     }
 }

@@ -6,7 +6,47 @@ use sealroute_rules::MAX_COUNTER;
 
 use crate::layout::{self, Codec};
 use crate::signals::{self, SignalContent};
-use crate::{FrameKey, KeyId, KeyIds, SendingError, SessionKey};
+use crate::{FrameKey, KeyId, KeyIds, KeyPart, SendingError, SessionKey};
+
+/// A key id that a publication gave out for a sender to come: it is declared before the first frame
+/// under it, and used up by the encryptor that gets it.
+#[derive(Debug)]
+pub struct ChosenKeyId(KeyId);
+
+impl ChosenKeyId {
+    /// To be declared to the server.
+    pub fn key_id(&self) -> KeyId {
+        self.0
+    }
+}
+
+/// A stream of this client that the server has not named yet: key ids may be chosen, and nothing can
+/// be encrypted.
+#[derive(Debug)]
+pub struct UnnamedPublication {
+    key_ids: KeyIds,
+}
+
+impl UnnamedPublication {
+    /// With a sender part of its own.
+    pub fn new() -> Result<Self, SendingError> {
+        KeyIds::random().map(|key_ids| Self { key_ids })
+    }
+
+    /// For a sender under the secret of this hint.
+    pub fn choose(&mut self, hint: KeyPart) -> Result<ChosenKeyId, SendingError> {
+        self.key_ids.take(hint).map(ChosenKeyId)
+    }
+
+    /// `connection_id` and `stream_id` as the server told this client.
+    pub fn named(self, connection_id: &str, stream_id: &str) -> Publication {
+        Publication {
+            connection_id: connection_id.to_owned(),
+            stream_id: stream_id.to_owned(),
+            key_ids: self.key_ids,
+        }
+    }
+}
 
 /// One stream of this client, audio and video, through all changes of secret.
 #[derive(Debug)]
@@ -19,17 +59,35 @@ pub struct Publication {
 impl Publication {
     /// `connection_id` and `stream_id` as the server told this client.
     pub fn new(connection_id: &str, stream_id: &str) -> Result<Self, SendingError> {
-        Ok(Self {
-            connection_id: connection_id.to_owned(),
-            stream_id: stream_id.to_owned(),
-            key_ids: KeyIds::random()?,
-        })
+        UnnamedPublication::new().map(|unnamed| unnamed.named(connection_id, stream_id))
+    }
+
+    /// For a sender under the secret of this hint.
+    pub fn choose(&mut self, hint: KeyPart) -> Result<ChosenKeyId, SendingError> {
+        self.key_ids.take(hint).map(ChosenKeyId)
     }
 
     /// For a sender of this stream: a new one for each transform, each secret and each counter that
     /// came to its end. It takes the place of the one before between two frames.
     pub fn encryptor(&mut self, key: &SessionKey) -> Result<Encryptor, SendingError> {
-        let key_id = self.key_ids.take(key.hint())?;
+        let chosen = self.choose(key.hint())?;
+        self.encryptor_under(chosen, key)
+    }
+
+    /// The same, under a key id that was chosen before, of this publication and this hint.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "used up: none has two encryptors"
+    )]
+    pub fn encryptor_under(
+        &mut self,
+        chosen: ChosenKeyId,
+        key: &SessionKey,
+    ) -> Result<Encryptor, SendingError> {
+        let key_id = chosen.0;
+        if key_id.key() != key.hint() || key_id.sender() != self.key_ids.sender() {
+            return Err(SendingError::OtherKeyId);
+        }
         let base = key
             .stream_base(&self.connection_id, &self.stream_id)
             .ok_or(SendingError::TooLong)?;

@@ -35,12 +35,19 @@ impl SessionKey {
         let salt = text::labeled("e2ee/2 pbkdf2", &[session_id]).ok_or(SecretError::Id)?;
         let mut key = Zeroizing::new([0; KEY_BYTES]);
         pbkdf2::pbkdf2_hmac::<Sha512>(secret.as_bytes(), &salt, iterations, &mut *key);
+        Ok(Self::from_derived(&key))
+    }
+
+    /// Of the 64 bytes that PBKDF2 gave: for who has it elsewhere, as platforms do that derive
+    /// faster than this crate can.
+    pub fn from_derived(bytes: &[u8; KEY_BYTES]) -> Self {
+        let key = Zeroizing::new(*bytes);
         let mut hint = [0; 2];
         expand(&key, b"e2ee/2 hint", &mut hint);
-        Ok(Self {
+        Self {
             key,
             hint: KeyPart(u16::from_be_bytes(hint)),
-        })
+        }
     }
 
     /// Names the secret in key ids and to the server, and says nothing else of it.

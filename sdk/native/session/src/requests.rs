@@ -77,6 +77,18 @@ impl Requests {
         self.waiting.remove(&number).map(|_| number)
     }
 
+    /// No answer to it counts.
+    pub fn forget(&mut self, number: Number) {
+        self.waiting.remove(&number);
+    }
+
+    /// What is sent again under the same number is this.
+    pub fn replace(&mut self, number: Number, message: ClientMessage) {
+        if let Some(waiting) = self.waiting.get_mut(&number) {
+            waiting.message = message;
+        }
+    }
+
     /// Requests whose time is over, oldest first.
     pub fn give_up(&mut self, now: Duration) -> Vec<Number> {
         let is_over = |waiting: &Waiting| waiting.until <= now;

@@ -42,6 +42,13 @@ RULES: Final = (
         "sealroute-sender-stats",
         "The type of signals in which publishers tell of their way to the server; no event.",
     ),
+    Rule(
+        "ARCHIVE_STARTED_SIGNAL",
+        "archiveStarted",
+        "The type of encrypted signals in which a member says that it records.",
+    ),
+    Rule("ARCHIVE_STOPPED_SIGNAL", "archiveStopped", "And that it no longer does."),
+    Rule("MAX_MEMBER_ARCHIVES", 10, "Of one member at a time: those beyond are not shown."),
     # --- sizes ------------------------------------------------------------------------------
     Rule("MAX_REQUEST_BYTES", codec.MAX_MESSAGE_BYTES, "The server closes for a longer one."),
     Rule("MAX_MESSAGE_BYTES", 1_048_576, "Of a message of the server."),

@@ -66,24 +66,32 @@ _STATE = PythonEvent(
     (_STREAM_ID, Member("state", "str")),
     "`state`: `encrypted` once a frame of the stream was decrypted (or encrypted), `failing`.",
 )
-_ARCHIVE = (Member("id", "str"),)
+_ARCHIVE = (Member("id", "str"), Member("connection_id", "str | None", "None"))
+_WEB_ARCHIVE = "{ id: string; name: string; connection?: Connection }"
 
 EVENTS = (
     SdkEvent(
         "Session",
         "archiveStarted",
-        web="{ id: string; name: string }",
-        python=PythonEvent("ArchiveStarted", _ARCHIVE, "The server records the session."),
-        web_about="The server records the session; never if it is end-to-end encrypted.",
+        web=_WEB_ARCHIVE,
+        python=PythonEvent(
+            "ArchiveStarted",
+            _ARCHIVE,
+            "The session is recorded: by the server, or, where it is end-to-end encrypted, by the\n"
+            "    member `connection_id`, which says so itself.",
+        ),
+        web_about="The session is recorded; if it is encrypted, by the member `connection`.",
         relays="archiveStarted",
         clear_only=True,
     ),
     SdkEvent(
         "Session",
         "archiveStopped",
-        web="{ id: string; name: string }",
-        python=PythonEvent("ArchiveStopped", _ARCHIVE, "An archive of the session stopped."),
-        web_about="An archive of the session stopped.",
+        web=_WEB_ARCHIVE,
+        python=PythonEvent(
+            "ArchiveStopped", _ARCHIVE, "An archive stopped, or its recorder left the session."
+        ),
+        web_about="An archive stopped, or its recorder left the session.",
         relays="archiveStopped",
         clear_only=True,
     ),

@@ -23,7 +23,7 @@ import av
 import numpy as np
 import opentok
 import pytest
-from sealroute_client import events, read_counter
+from sealroute_client import Session, events, read_counter
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.publisher import PublishedTrack
 
@@ -203,11 +203,18 @@ def announced(what: str, archive: str, recorder: str) -> events.SignalReceived:
     return events.SignalReceived(recorder, what, json.dumps({"id": archive}), encrypted=True)
 
 
-async def until_a_newcomer_knows(server: Server, expected: list[events.SignalReceived]) -> None:
+def archives_of(member: Session) -> list[events.Event]:
+    """What its SDK says of them, from now on."""
+    seen: list[events.Event] = []
+    member.on(events.ArchiveStarted, seen.append)
+    member.on(events.ArchiveStopped, seen.append)
+    return seen
+
+
+async def until_a_newcomer_knows(server: Server, archive: str, recorder: str) -> None:
     newcomer = await server.join(SECRET)
-    received: list[events.SignalReceived] = []
-    newcomer.on("signal", received.append)
-    await until(lambda: received == expected, 20)
+    archives = archives_of(newcomer)
+    await until(lambda: archives == [events.ArchiveStarted(archive, recorder)], 20)
     await newcomer.disconnect()
 
 
@@ -227,6 +234,7 @@ async def test_a_member_archives_what_the_server_cannot_see(server, planted, tmp
     ann, ben = await server.join(SECRET), await server.join(SECRET)
     seen: list[events.SignalReceived] = []
     ben.on("signal", seen.append)
+    archives = archives_of(ben)
     try:
         with pytest.raises(opentok.ArchiveError, match="end-to-end encrypted"):
             await asyncio.to_thread(application.start_archive, server.session_id)
@@ -242,7 +250,7 @@ async def test_a_member_archives_what_the_server_cannot_see(server, planted, tmp
             name for name, one in ben.connections.items() if one.get("data") == "recorder"
         )
         assert seen == [announced("archiveStarted", archive.id, recorder)]
-        await until_a_newcomer_knows(server, seen)
+        await until_a_newcomer_knows(server, archive.id, recorder)
         await until(lambda: "first frame" in member.log, 20)
         await asyncio.sleep(4.0)
         words = [CANARY, SECRET.encode()]
@@ -254,6 +262,10 @@ async def test_a_member_archives_what_the_server_cannot_see(server, planted, tmp
         shown = await ended(application, archive.id)
         assert (shown.status, shown.url) == ("uploaded", None)
         await until(lambda: seen[1:] == [announced("archiveStopped", archive.id, recorder)])
+        assert archives == [
+            events.ArchiveStarted(archive.id, recorder),
+            events.ArchiveStopped(archive.id, recorder),
+        ]
         file = member.out / archive.id / "archive.zip"
         assert shown.size == file.stat().st_size
         by_stream = unpacked(file, tmp_path / "files")

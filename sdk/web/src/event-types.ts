@@ -16,10 +16,10 @@ import type { PropertyChange, Size, Stream } from './stream';
 export interface SessionEvents {
   /** A signal of one type; `signal` has those of all types. */
   [signal: `signal:${string}`]: SignalDetails;
-  /** The server records the session; never if it is end-to-end encrypted. */
-  archiveStarted: { id: string; name: string };
-  /** An archive of the session stopped. */
-  archiveStopped: { id: string; name: string };
+  /** The session is recorded; if it is encrypted, by the member `connection`. */
+  archiveStarted: { id: string; name: string; connection?: Connection };
+  /** An archive stopped, or its recorder left the session. */
+  archiveStopped: { id: string; name: string; connection?: Connection };
   /** Another client joined. */
   connectionCreated: { connection: Connection };
   /** Another client left. */

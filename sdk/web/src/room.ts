@@ -2,6 +2,7 @@
 import type { Clock } from './clock';
 import type { Connection } from './connection';
 import { Directory } from './directory';
+import { type ArchiveNotice, MemberArchives } from './e2ee/member-archives';
 import type { SessionEncryption } from './e2ee/session-encryption';
 import type { SessionTrust } from './e2ee/trust';
 import { Watchdog } from './e2ee/watchdog';
@@ -46,6 +47,7 @@ export class Room {
   private readonly publications: Publications;
   private readonly subscriptions: Subscriptions;
   private readonly watchdog: Watchdog | undefined;
+  private readonly archives = new MemberArchives();
   private readonly losses = { uplink: new LossBackoff(), downlink: new LossBackoff() };
   private isClosed = false;
 
@@ -298,7 +300,9 @@ export class Room {
   private onConnectionGone({ connectionId, reason }: ConnectionDestroyed): void {
     this.encryption?.onConnectionLeft(connectionId);
     const connection = this.directory.removeConnection(connectionId);
-    if (connection) this.listener.onConnectionDestroyed(connection, reason);
+    if (!connection) return;
+    for (const notice of this.archives.leave(connectionId)) this.reportArchive(notice, connection);
+    this.listener.onConnectionDestroyed(connection, reason);
   }
 
   private onStreamCreated(info: StreamInfo): void {
@@ -367,7 +371,7 @@ export class Room {
     if (decrypted && 'signalType' in decrypted) {
       const { signalType: type, data } = decrypted;
       if (type === SENDER_STATS_SIGNAL) this.onSenderStats(from, data);
-      else this.listener.onSignal({ type, data, from, encrypted: true });
+      else this.onMemberSignal(from, type, data);
     } else if (decrypted?.refused === 'addressee') {
       throw E2EE_ERRORS.strayedSignal();
     } else if (decrypted?.refused !== 'replay') {
@@ -376,6 +380,18 @@ export class Room {
         'A signal could not be decrypted with the present encryption secret',
       );
     }
+  }
+
+  /** One that records says so itself. It may have left while its signal was decrypted. */
+  private onMemberSignal(from: Connection, type: string, data: string): void {
+    this.listener.onSignal({ type, data, from, encrypted: true });
+    if (this.directory.connection(from.connectionId) !== from) return;
+    const notice = this.archives.take(from.connectionId, type, data);
+    if (notice) this.reportArchive(notice, from);
+  }
+
+  private reportArchive({ event, id }: ArchiveNotice, connection: Connection): void {
+    this.listener.onRelayed(event, { id, name: '', connection });
   }
 
   /** Only the publisher itself is believed. */

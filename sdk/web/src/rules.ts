@@ -7,6 +7,12 @@ export const SUBPROTOCOL = 'sealroute.v2.msgpack';
 export const E2EE_FORMAT = 'e2ee/2';
 /** The type of signals in which publishers tell of their way to the server; no event. */
 export const SENDER_STATS_SIGNAL = 'sealroute-sender-stats';
+/** The type of encrypted signals in which a member says that it records. */
+export const ARCHIVE_STARTED_SIGNAL = 'archiveStarted';
+/** And that it no longer does. */
+export const ARCHIVE_STOPPED_SIGNAL = 'archiveStopped';
+/** Of one member at a time: those beyond are not shown. */
+export const MAX_MEMBER_ARCHIVES = 10;
 /** The server closes for a longer one. */
 export const MAX_REQUEST_BYTES = 262_144;
 /** Of a message of the server. */

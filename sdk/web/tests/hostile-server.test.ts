@@ -2,12 +2,11 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { decode, encode } from '@msgpack/msgpack';
-import type { FromWorker, Notice, Request } from '../src/e2ee/protocol';
-import { WorkerCore } from '../src/e2ee/worker-core';
 import { exceptions } from '../src/exceptions';
 import { Session } from '../src/session';
 import { SUBPROTOCOL } from '../src/rules';
 import '../../../tests/browser/pages/reachable.js';
+import { InlineWorker, signalsOfBob } from './inline-worker';
 import { until } from './support';
 import { WELCOME } from './welcome';
 
@@ -55,36 +54,6 @@ class LyingSocket {
   }
 
   close(): void {}
-}
-
-/** The worker's core in this thread. */
-class InlineWorker {
-  static made = 0;
-  static last: InlineWorker | undefined;
-  isTerminated = false;
-  onmessage: ((event: { data: FromWorker }) => void) | null = null;
-  onerror: (() => void) | null = null;
-  private readonly core = new WorkerCore(
-    (notice: Notice) => this.onmessage?.({ data: notice }),
-    () => performance.now(),
-  );
-
-  constructor() {
-    InlineWorker.made += 1;
-    InlineWorker.last = this;
-  }
-
-  postMessage(request: Request): void {
-    this.core.handle(request).then(
-      (result) => this.onmessage?.({ data: { type: 'reply', id: request.id, result } }),
-      (error: Error) =>
-        this.onmessage?.({ data: { type: 'refusal', id: request.id, reason: error.message } }),
-    );
-  }
-
-  terminate(): void {
-    this.isTerminated = true;
-  }
 }
 
 let peersMade = 0;
@@ -290,6 +259,29 @@ describe('a server of an encrypted session', () => {
     assert.equal(session.encryptionState, 'keyed');
   });
 
+  test('has a member that says itself that it records, until it stops or leaves', async () => {
+    const send = await signalsOfBob(SECRET);
+    const session = await connected();
+    const seen: unknown[] = [];
+    session.on('archiveStarted', ({ id, connection }) => seen.push(id, connection?.id));
+    session.on('archiveStopped', ({ id, connection }) => seen.push(id, connection?.id));
+    const say = (encrypted: Uint8Array): void =>
+      socket().say({ t: 'signalReceived', from: 'bob', encrypted });
+    say(await send('archiveStarted', '{"id":"a"}'));
+    await until(() => seen.length === 2, 'the recorder is not shown');
+    // The server says nothing of it, nor does the application's server.
+    socket().say({ t: 'signalReceived', type: 'archiveStarted', data: '{"id":"c"}' });
+    // Its signal is decrypted when it has left.
+    say(await send('archiveStarted', '{"id":"late"}'));
+    socket().say({ t: 'connectionDestroyed', connectionId: 'bob', reason: 'clientDisconnected' });
+    assert.deepEqual(seen, ['a', 'bob', 'a', 'bob']);
+    let signals = 0;
+    session.on('signal', () => (signals += 1));
+    await until(() => signals === 1, 'the signal is lost');
+    assert.equal(seen.length, 4);
+    assert.deepEqual(told, []);
+  });
+
   test('cannot let a clear signal come from a member without a name, nor hand the worker a map', async () => {
     LyingSocket.welcome = { ...WELCOME, connections: [{ connectionId: '', creationTime: 1 }] };
     await assert.rejects(connected(), { name: 'OT_UNEXPECTED_SERVER_RESPONSE' });
@@ -307,22 +299,8 @@ describe('a server of an encrypted session', () => {
   });
 
   test('cannot deliver a signal twice or elsewhere, nor after the connection began again', async () => {
-    const bob = new WorkerCore(
-      () => undefined,
-      () => 0,
-    );
-    await bob.handle({
-      type: 'setSecret',
-      id: 1,
-      secret: SECRET,
-      sessionId: 'session',
-      immediate: false,
-    });
-    const signal = async (to: string): Promise<Uint8Array> => {
-      const content = { connectionId: 'bob', to, signalType: '', data: `to ${to}` };
-      const reply = await bob.handle({ type: 'encryptSignal', id: 2, ...content });
-      return (reply as { encrypted: Uint8Array }).encrypted;
-    };
+    const send = await signalsOfBob(SECRET);
+    const signal = (to: string): Promise<Uint8Array> => send('', `to ${to}`, to);
     const session = await connected();
     const heard: string[] = [];
     session.on('signal', ({ data }) => heard.push(data));

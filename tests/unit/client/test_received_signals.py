@@ -20,7 +20,10 @@ class Listener:
         self._encryptor = SignalEncryptor(virtual.PEER)
         self.seen: list[str] = []
         self.errors: list[str] = []
+        self.archives: list[events.ArchiveStarted | events.ArchiveStopped] = []
         one.on(events.SignalReceived, lambda event: self.seen.append(event.data))
+        one.on(events.ArchiveStarted, self.archives.append)
+        one.on(events.ArchiveStopped, self.archives.append)
         one.on(events.ErrorOccurred, lambda event: self.errors.append(event.error.code))
 
     def encrypted(self, to: str = "", data: str = "hello", type_: str = "chat") -> bytes:
@@ -30,6 +33,10 @@ class Listener:
 
     def take(self, **members: object) -> None:
         self.one._messages.handle({"t": "signalReceived", **members})
+
+    def take_notice(self, what: str, data: str) -> None:
+        encrypted = self.encrypted(data=data, type_=what)
+        self.take(**{"from": virtual.PEER}, encrypted=encrypted)
 
     @property
     def dropped(self) -> dict[str, int]:
@@ -104,3 +111,53 @@ async def test_sender_statistics_are_no_signal_of_the_application(listener) -> N
         encrypted=listener.encrypted(data="{}", type_="sealroute-sender-stats"),
     )
     assert (listener.seen, listener.errors, listener.dropped) == ([], [], {})
+
+
+STARTED, STOPPED = "archiveStarted", "archiveStopped"
+
+
+async def test_a_member_that_says_that_it_records_is_shown_until_it_stops(listener) -> None:
+    for what in (STOPPED, STARTED, STARTED, STOPPED, STOPPED, STARTED):
+        listener.take_notice(what, '{"id": "a"}')
+    started = events.ArchiveStarted("a", virtual.PEER)
+    assert listener.archives == [started, events.ArchiveStopped("a", virtual.PEER), started]
+    assert listener.seen == ['{"id": "a"}'] * 6  # signals they are all the same
+    assert listener.errors == []
+
+
+async def test_a_member_that_is_gone_records_nothing(listener) -> None:
+    listener.take_notice(STARTED, '{"id": "a"}')
+    listener.take_notice(STARTED, '{"id": "b"}')
+    gone = {
+        "t": "connectionDestroyed",
+        "connectionId": virtual.PEER,
+        "reason": "clientDisconnected",
+    }
+    listener.one._messages.handle(gone)
+    listener.one._messages.handle(gone)
+    stopped = [events.ArchiveStopped(archive, virtual.PEER) for archive in ("a", "b")]
+    assert listener.archives[2:] == stopped
+
+
+async def test_nobody_but_a_member_says_who_records(listener) -> None:
+    """The server cannot, nor can the application's server, whose signals are clear."""
+    for sender in (virtual.PEER, None):
+        listener.take(**{"from": sender}, type=STARTED, data='{"id": "a"}')
+    assert listener.archives == []
+
+
+NO_NOTICES = ("", "a", "null", "[]", "{}", '{"id": 1}', '{"id": ""}', "[" * 8_000, "1" * 5_000)
+
+
+@pytest.mark.parametrize(
+    "data", [*NO_NOTICES, '{"id": "' + "a" * 65 + '"}', '{"id": "' + "a" * 300]
+)
+async def test_what_is_no_notice_is_a_signal_and_nothing_else(listener, data) -> None:
+    listener.take_notice(STARTED, data)
+    assert (listener.seen, listener.archives, listener.errors) == ([data], [], [])
+
+
+async def test_a_member_that_says_it_without_end_is_shown_to_make_ten(listener) -> None:
+    for number in range(ROUNDS):
+        listener.take_notice(STARTED, f'{{"id": "{number}"}}')
+    assert [one.id for one in listener.archives] == [str(number) for number in range(10)]

@@ -54,6 +54,8 @@ export class Call {
       encryptionStateChanged: ({ newValue }) =>
         page.dispatch({ type: 'keyed', isKeyed: newValue === 'keyed' }),
       connectionCreated: ({ connection }) => this.greet(connection),
+      archiveStarted: ({ id, connection }) => this.showArchive(id, connection, true),
+      archiveStopped: ({ id, connection }) => this.showArchive(id, connection, false),
     });
     this.session.on(`signal:${CHAT}`, ({ data, from, encrypted }) => {
       if (!encrypted || !from || this.isOwn(from)) return;
@@ -234,6 +236,13 @@ export class Call {
     publisher.on('streamDestroyed', (event) => {
       if (event.reason === 'networkDisconnected') event.preventDefault();
     });
+  }
+
+  /** In an encrypted session the member that records says so, and no server can. */
+  private showArchive(id: string, recorder: Connection | undefined, isRunning: boolean): void {
+    if (!recorder) return;
+    const { connectionId } = recorder;
+    this.page.dispatch({ type: 'archive', id, recorder: connectionId, isRunning });
   }
 
   /** Those who come later see a raised hand, too. */

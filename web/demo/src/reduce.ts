@@ -82,9 +82,9 @@ function mediaOf(state: State, key: string): Media | undefined {
 
 /** Everybody is gone; the own devices, hand and messages stay. */
 function emptied(state: State): State {
-  const { persons, streams } = LOBBY;
+  const { persons, streams, archives } = LOBBY;
   const own = { ...state.own, encryption: LOBBY.own.encryption, level: LOBBY.own.level };
-  return { ...state, persons, streams, own, speaker: null, isKeyed: false };
+  return { ...state, persons, streams, archives, own, speaker: null, isKeyed: false };
 }
 
 function withoutTile(state: State, key: string): State {
@@ -143,6 +143,14 @@ function hand(state: State, { id, isRaised }: Of<'hand'>): State {
   if (!person || person.hasHand === isRaised) return state;
   const changed = withPerson(state, id, { ...person, hasHand: isRaised });
   return isRaised ? say(changed, 'said.hand', { name: person.name }) : changed;
+}
+
+/** The SDK bounds how many there are of one member. */
+function archive(state: State, { id, recorder, isRunning }: Of<'archive'>): State {
+  const others = state.archives.filter((one) => one.id !== id || one.recorder !== recorder);
+  const archives = isRunning ? [...others, { id, recorder }] : others;
+  if (archives.length > 0 === state.archives.length > 0) return { ...state, archives };
+  return say({ ...state, archives }, isRunning ? 'said.recorded' : 'said.recordedOver');
 }
 
 function message(state: State, { from, text, now }: Of<'message'>): State {
@@ -231,6 +239,7 @@ const RULES: Rules = {
       isSharing ? 'said.sharing' : 'said.sharingOver',
     ),
   hand,
+  archive,
   message,
   panel: (state, { panel }) => ({
     ...state,

@@ -65,6 +65,12 @@ export interface Announcement {
   readonly params: Params;
 }
 
+/** One that somebody else makes; the recorder says so, not the server. */
+export interface Archive {
+  readonly id: string;
+  readonly recorder: string;
+}
+
 export interface State {
   readonly phase: Phase;
   /** The SDK says that nothing but encrypted media and signals pass. */
@@ -72,6 +78,7 @@ export interface State {
   readonly own: Own;
   readonly persons: ReadonlyMap<string, Person>;
   readonly streams: ReadonlyMap<string, Stream>;
+  readonly archives: readonly Archive[];
   readonly view: View;
   /** Tiles by their names. */
   readonly pinned: string | null;
@@ -99,6 +106,7 @@ export type Happening =
   | { type: 'device'; kind: Kind; isOn: boolean; fault?: Fault | undefined; isForced?: boolean }
   | { type: 'sharing'; isSharing: boolean }
   | { type: 'hand'; id: string | null; isRaised: boolean }
+  | { type: 'archive'; id: string; recorder: string; isRunning: boolean }
   | { type: 'message'; from: string | null; text: string; now: number }
   | { type: 'panel'; panel: Panel | null }
   | { type: 'pin'; key: string | null }
@@ -124,6 +132,7 @@ export const LOBBY: State = {
   own: { ...SILENT, name: '', faults: {}, isSharing: false, hasHand: false },
   persons: new Map(),
   streams: new Map(),
+  archives: [],
   view: 'grid',
   ...{ pinned: null, speaker: null, panel: null },
   messages: [],

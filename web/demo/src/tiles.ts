@@ -30,6 +30,7 @@ export interface Participant {
   readonly isMuted: boolean | null;
   readonly hasVideo: boolean;
   readonly isSharing: boolean;
+  readonly isRecording: boolean;
 }
 
 /** Of the own network; what nobody gets is hardly sent, and says nothing of it. */
@@ -153,11 +154,13 @@ export function participantsOf(state: State): Participant[] {
       isMuted: cameras.length === 0 ? null : !cameras.some(({ hasAudio }) => hasAudio),
       hasVideo: cameras.some(({ hasVideo }) => hasVideo),
       isSharing: cameras.length < theirs.length,
+      isRecording: state.archives.some(({ recorder }) => recorder === id),
     };
   });
   const me: Participant = {
     ...{ key: '', isOwn: true, name: own.name, hasHand: own.hasHand },
     ...{ isMuted: !own.hasAudio, hasVideo: own.hasVideo, isSharing: own.isSharing },
+    isRecording: false,
   };
   // Raised hands first; the others as they came.
   return [me, ...others].sort((one, other) => Number(other.hasHand) - Number(one.hasHand));

@@ -30,6 +30,7 @@ function drawHeader(state: State, words: Words): void {
   const node = element('call-state');
   write(node, text);
   mark(node, 'data-mood', mood);
+  element('recording').hidden = state.archives.length === 0;
   const level = ownLevel(state);
   const network = element('network');
   network.hidden = level === 0;
@@ -93,6 +94,7 @@ function participant(one: Participant, words: Words): HTMLElement {
   const parts = [
     one.hasHand ? words.say('tile.hand') : '',
     one.isSharing ? words.say('people.sharing') : '',
+    one.isRecording ? words.say('people.recording') : '',
     ...mediaOf(one, words),
   ];
   const status = document.createElement('p');

@@ -238,3 +238,22 @@ test('a poor own connection is announced when it becomes so', () => {
   assert.equal(last(state), 'said.poor');
   assert.equal(after(state, poor).serial, state.serial);
 });
+
+test('a call is shown as recorded until the last recorder of it has ended', () => {
+  const archive = (id: string, recorder: string, isRunning = true): Happening => ({
+    type: 'archive',
+    ...{ id, recorder, isRunning },
+  });
+  const recorded = after(JOINED, came('r', ''), archive('1', 'r'));
+  assert.equal(last(recorded), 'said.recorded');
+  const listed = participantsOf(recorded).map(({ isRecording }) => isRecording);
+  assert.deepEqual(listed, [false, true]);
+  const twice = after(recorded, archive('2', 'r'), archive('2', 'r'));
+  assert.equal(twice.archives.length, 2);
+  assert.deepEqual(said(twice), said(recorded));
+  const once = after(twice, archive('1', 'r', false), archive('1', 'r', false));
+  assert.equal(once.archives.length, 1);
+  assert.deepEqual(said(once), said(recorded));
+  assert.equal(last(after(once, archive('2', 'r', false))), 'said.recordedOver');
+  assert.deepEqual(after(once, { type: 'emptied' }).archives, []);
+});

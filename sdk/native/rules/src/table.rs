@@ -10,6 +10,12 @@ pub const SUBPROTOCOL: &str = "sealroute.v2.msgpack";
 pub const E2EE_FORMAT: &str = "e2ee/2";
 /// The type of signals in which publishers tell of their way to the server; no event.
 pub const SENDER_STATS_SIGNAL: &str = "sealroute-sender-stats";
+/// The type of encrypted signals in which a member says that it records.
+pub const ARCHIVE_STARTED_SIGNAL: &str = "archiveStarted";
+/// And that it no longer does.
+pub const ARCHIVE_STOPPED_SIGNAL: &str = "archiveStopped";
+/// Of one member at a time: those beyond are not shown.
+pub const MAX_MEMBER_ARCHIVES: u64 = 10;
 /// The server closes for a longer one.
 pub const MAX_REQUEST_BYTES: u64 = 262_144;
 /// Of a message of the server.

@@ -8,18 +8,21 @@ from sealroute_client.emitter import Event
 
 @dataclass(frozen=True, slots=True)
 class ArchiveStarted(Event):
-    """The server records the session."""
+    """The session is recorded: by the server, or, where it is end-to-end encrypted, by the
+    member `connection_id`, which says so itself."""
 
     name = "archiveStarted"
     id: str
+    connection_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveStopped(Event):
-    """An archive of the session stopped."""
+    """An archive stopped, or its recorder left the session."""
 
     name = "archiveStopped"
     id: str
+    connection_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

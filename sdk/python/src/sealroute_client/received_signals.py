@@ -12,6 +12,7 @@ from sealroute_client.errors import (
     SealrouteError,
     UnexpectedServerResponse,
 )
+from sealroute_client.member_archives import MemberArchives
 from sealroute_client.rules import MAX_ENCRYPTED_SIGNAL_BYTES, SENDER_STATS_SIGNAL
 
 if TYPE_CHECKING:
@@ -52,6 +53,12 @@ class ReceivedSignals:
     def __init__(self, session: "Session") -> None:
         self._session = session
         self.dropped: Counter[str] = Counter()
+        self._archives = MemberArchives()
+
+    def on_left(self, connection_id: str) -> None:
+        """A member that is gone records nothing."""
+        for stopped in self._archives.leave(connection_id):
+            self._session.emit(stopped)
 
     def take(self, message: dict[str, Any]) -> None:
         sender, encrypted = message.get("from"), message.get("encrypted")
@@ -71,6 +78,10 @@ class ReceivedSignals:
                 encrypted=encrypted is not None,
             )
         )
+        if sender is not None and encrypted is not None:
+            notice = self._archives.take(sender, content.type, content.data)
+            if notice is not None:
+                self._session.emit(notice)
 
     def _content(self, message: dict[str, Any]) -> SignalContent | Dropped:
         if message.get("from") is not None and not self._session.trust.may_send_clear:

@@ -8,6 +8,12 @@ E2EE_FORMAT: Final = "e2ee/2"
 """The only end-to-end encryption format."""
 SENDER_STATS_SIGNAL: Final = "sealroute-sender-stats"
 """The type of signals in which publishers tell of their way to the server; no event."""
+ARCHIVE_STARTED_SIGNAL: Final = "archiveStarted"
+"""The type of encrypted signals in which a member says that it records."""
+ARCHIVE_STOPPED_SIGNAL: Final = "archiveStopped"
+"""And that it no longer does."""
+MAX_MEMBER_ARCHIVES: Final = 10
+"""Of one member at a time: those beyond are not shown."""
 MAX_REQUEST_BYTES: Final = 262_144
 """The server closes for a longer one."""
 MAX_MESSAGE_BYTES: Final = 1_048_576

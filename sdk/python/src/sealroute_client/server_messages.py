@@ -48,8 +48,9 @@ class ServerMessages:
                 "record what it cannot decrypt"
             )
         if kind is not None:
-            members = {field.name: camel_case(field.name) for field in dataclasses.fields(kind)}
-            given = {name: message[key] for name, key in members.items() if key in message}
+            # What has a default is of the client's own knowledge.
+            needed = [one for one in dataclasses.fields(kind) if one.default is dataclasses.MISSING]
+            given = {one.name: message[camel_case(one.name)] for one in needed}
             self._session.emit(kind(**given))
 
     def _on_caption(self, message: dict[str, Any]) -> None:
@@ -117,6 +118,7 @@ class ServerMessages:
         if self._session.connections.pop(connection_id, None) is not None:
             if self._session.encryption is not None:
                 self._session.encryption.on_left(connection_id)
+            self.signals.on_left(connection_id)
             self._session.emit(
                 events.ConnectionDestroyed(
                     connection_id=connection_id, reason=message.get("reason")

@@ -166,7 +166,7 @@ def _given() -> argparse.Namespace:
     arguments.add_argument("targets", nargs="*")
     arguments.add_argument("--rounds", type=int, default=1)
     arguments.add_argument("--table", action="store_true")
-    return arguments.parse_args()
+    return arguments.parse_intermixed_args()
 
 
 def main() -> None:

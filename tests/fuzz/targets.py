@@ -39,7 +39,33 @@ from signaling.protocol.codec import Encoding
 from signaling.protocol.counting import check_json
 from signaling.rest import whip_requests
 from signaling.rest.bodies import form_or_json_fields, json_fields
+from tests.fuzz.clients import server_descriptions, server_messages_python
+from tests.fuzz.peers import (
+    connector_messages,
+    connector_sockets,
+    devtools_messages,
+    rtmp_answers,
+)
+from tests.fuzz.processes import (
+    caption_lines,
+    connector_lines,
+    down_lines,
+    frame_records,
+    member_orders,
+    member_reports,
+    sip_lines,
+)
+from tests.fuzz.recordings import recorded_frames, recorder_files
 from tests.fuzz.renders import proxy_requests, render_lines
+from tests.fuzz.rest import (
+    addresses,
+    admin_bodies,
+    ids_and_links,
+    rest_bodies,
+    rest_queries,
+    room_bodies,
+    viewer_paths,
+)
 from tests.fuzz.styles import style_answers
 from tests.fuzz.telephones import sip_descriptions, sip_messages, sip_packets
 
@@ -228,6 +254,12 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         *(child_lines, zygote_answers, playlists),
         *(sip_messages, sip_descriptions, sip_packets),
         *(proxy_requests, render_lines, style_answers),
+        *(connector_lines, caption_lines, sip_lines, down_lines, frame_records),
+        *(member_reports, member_orders, recorded_frames, recorder_files),
+        *(connector_messages, connector_sockets, rtmp_answers, devtools_messages),
+        *(room_bodies, admin_bodies, rest_bodies, rest_queries),
+        *(addresses, ids_and_links, viewer_paths),
+        *(server_messages_python, server_descriptions),
         dtls_handshakes,
     )
 }

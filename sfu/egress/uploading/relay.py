@@ -62,12 +62,9 @@ class Relay:
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        method, target, _ = head.split(b"\r\n", 1)[0].decode("ascii").split(" ")
+        is_tunnel, host, port = target_of(head)
         if self._credentials not in head:
             raise ValueError("not the upload")
-        is_tunnel = method == "CONNECT"
-        parts = urlsplit(f"//{target}" if is_tunnel else target)
-        host, port = parts.hostname or "", parts.port or (443 if is_tunnel else 80)
         ours, theirs = await self._dial(host, port, in_clear=not is_tunnel)
         try:
             if is_tunnel:
@@ -105,6 +102,15 @@ class Relay:
     def _permits(self, address: str, *, in_clear: bool) -> bool:
         """Without TLS only to the operator's own networks."""
         return self._policy.permits(address) and not (in_clear and _PUBLIC.permits(address))
+
+
+def target_of(head: bytes) -> tuple[bool, str, int]:
+    """Whether a request asks for a tunnel, and of its target the host and port. Errors:
+    `ValueError`."""
+    method, target, _ = head.split(b"\r\n", 1)[0].decode("ascii").split(" ")
+    is_tunnel = method == "CONNECT"
+    parts = urlsplit(f"//{target}" if is_tunnel else target)
+    return is_tunnel, parts.hostname or "", parts.port or (443 if is_tunnel else 80)
 
 
 async def _both_ways(

@@ -1,0 +1,48 @@
+"""What a hostile server sends to the Python SDK: messages, descriptions, captions; any bytes."""
+
+import contextlib
+
+from sealroute_client import signaling
+from sealroute_client.bounds import is_bounded
+from sealroute_client.checking import check_message
+from sealroute_client.descriptions import AnswerRules, OfferRules
+from sealroute_client.errors import SealrouteError
+
+_OFFER = """v=0
+o=- 1 1 IN IP4 0.0.0.0
+s=-
+t=0 0
+m=audio 9 UDP/TLS/RTP/SAVPF 111
+c=IN IP4 0.0.0.0
+a=rtpmap:111 opus/48000/2
+a=mid:0
+a=sendonly
+a=ice-ufrag:abcd
+a=ice-pwd:abcdefghijklmnopqrstuvwx
+a=fingerprint:sha-256 AA:BB
+a=setup:actpass
+""".replace("\n", "\r\n")
+
+
+def server_messages_python(data: bytes) -> None:
+    """What passes has the shape of its kind, and is bounded."""
+    with contextlib.suppress(ValueError, SealrouteError):
+        message = signaling.decode(data)
+        assert is_bounded(data)
+        check_message(message)
+        assert isinstance(message["t"], str)
+
+
+def server_descriptions(data: bytes) -> None:
+    """Offers of a downlink and answers of an uplink, as the SDK judges them before aiortc does."""
+    text = data.decode("utf-8", "replace")
+    offers, answers = OfferRules(), AnswerRules()
+    for check in (
+        lambda: offers.check(text, {"0"}),
+        lambda: offers.check(text),
+        lambda: offers.check_peer(text),
+        lambda: answers.check(_OFFER, text, {"0"}),
+        lambda: answers.check_peer(_OFFER, text),
+    ):
+        with contextlib.suppress(SealrouteError):
+            check()

@@ -59,7 +59,7 @@ from signaling.http.connection_gate import ConnectionGate
 from signaling.http.listener import bound_sockets
 from signaling.http.request_gate import RequestGate
 from signaling.http.runner import Deadlines, Gates, HttpRunner
-from signaling.http.served_certificate import CHECK_S, ServedCertificate
+from signaling.http.served_certificate import ServedCertificate
 from signaling.ice_servers import ice_servers_of
 from signaling.leaving import Leaving, leave, refuse_joins
 from signaling.logs import configure_logs
@@ -231,7 +231,7 @@ async def running_server(
         stack.push_async_callback(leave, leaving, settings.signaling.shutdown_ms / 1000)
         for sampler in (
             *(_sample_lag(metrics), _sample_counts(metrics, live)),
-            *([] if certificate is None else [_watch(certificate)]),
+            *([] if certificate is None else [certificate.watch()]),
         ):
             stack.push_async_callback(_cancel, asyncio.create_task(sampler))
         node.http_port = port = runner.addresses[0][1]
@@ -444,12 +444,6 @@ def _port_of(runner: web.AppRunner) -> int | None:
 
 def _nothing_to_reload() -> None:
     log.info("nothing to reload", reason="the server has no TLS certificate")
-
-
-async def _watch(certificate: ServedCertificate) -> None:
-    while True:
-        await asyncio.sleep(CHECK_S)
-        certificate.check()
 
 
 def _url(settings: Settings, port: int) -> str:

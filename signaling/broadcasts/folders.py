@@ -3,15 +3,19 @@
 import asyncio
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from sfu.egress import viewer_keys
+from sfu.egress.ended_playlist import ended
 from signaling.domain.broadcasting import BroadcastRecord
 
 _ONLY_OWNER = 0o700
 KEY_FILE = "key"
+PLAYLIST_FILE = "index.m3u8"
+_MAX_PLAYLIST_BYTES = 4_194_304
 
 
 class BroadcastFolders:
@@ -44,6 +48,30 @@ class BroadcastFolders:
 
     async def exist(self, record: BroadcastRecord) -> bool:
         return await asyncio.to_thread(self.folder(record).is_dir)
+
+    async def end_playlist(self, record: BroadcastRecord) -> None:
+        """Gives the playlist an end where its writer did not: that one must be gone. Errors:
+        `OSError`."""
+        await asyncio.to_thread(self._end_playlist, record)
+
+    def _end_playlist(self, record: BroadcastRecord) -> None:
+        """What wrote there handled the bytes of participants: no link is followed."""
+        path = self.folder(record) / PLAYLIST_FILE
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return  # it never began, or was none
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return
+            text = file.read(_MAX_PLAYLIST_BYTES).decode("ascii", "replace")
+        whole = ended(text)
+        if whole == text:
+            return
+        unfinished = path.with_name(f"{PLAYLIST_FILE}.{uuid.uuid4()}")
+        with unfinished.open("x", encoding="ascii", errors="replace") as file:
+            file.write(whole)
+        unfinished.replace(path)
 
     async def delete(self, record: BroadcastRecord) -> None:
         await asyncio.to_thread(shutil.rmtree, self.folder(record), ignore_errors=True)

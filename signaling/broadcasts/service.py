@@ -371,9 +371,17 @@ class Broadcasts:
         task.add_done_callback(self._tasks.discard)
 
     async def _end(self, record: BroadcastRecord) -> None:
+        await self._end_playlist(record)
         await self._writes.written(record.id)
         self._runs.pop(record.id, None)
         self._over.set()
+
+    async def _end_playlist(self, record: BroadcastRecord) -> None:
+        """Nobody writes it any more."""
+        try:
+            await self._parts.folders.end_playlist(record)
+        except OSError as cause:
+            log.warning("a playlist has no end", reason=cause.strerror)
 
     def _notify(self, owner: SessionRecord, record: BroadcastRecord) -> None:
         details = broadcast_details(record, self.hls_url(record))
@@ -406,6 +414,7 @@ class Broadcasts:
         """Ends a broadcast that a killed server left."""
         ended = step(record, BroadcastEvent.SERVER_LOST, self._parts.unix_ms())
         if ended is not record:
+            await self._end_playlist(record)
             await self._store.change_broadcast(ended)
             self._notify(owner, ended)
 

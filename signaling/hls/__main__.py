@@ -6,7 +6,6 @@ somebody watches, a line for each.
 
 import asyncio
 import socket
-import ssl
 import sys
 from pathlib import Path
 
@@ -20,13 +19,15 @@ from signaling.hls.serving import HlsServing
 from signaling.http.connection_gate import ConnectionGate
 from signaling.http.request_gate import RequestGate
 from signaling.http.runner import Deadlines, Gates, HttpRunner
+from signaling.http.served_certificate import CHECK_S, ServedCertificate
 from signaling.logs import configure_logs
 
 REQUESTS_PER_S_OF_CONNECTION = 250
 
 
 class Orders(Struct, frozen=True):
-    """`sockets`: descriptors that are bound. `viewers_max`: connections at a time."""
+    """`sockets`: descriptors that are bound. `viewers_max`: connections at a time. `tls_check_s`:
+    between two looks at the files of the certificate."""
 
     root: str
     sockets: list[int]
@@ -34,6 +35,7 @@ class Orders(Struct, frozen=True):
     trusted_proxies: str = ""
     tls_certificate: str = ""
     tls_key: str = ""
+    tls_check_s: float = CHECK_S
     log_level: str = "info"
     log_format: str = "json"
 
@@ -57,20 +59,23 @@ async def serve(orders: Orders) -> None:
     bound = [socket.socket(fileno=descriptor) for descriptor in orders.sockets]
     for one in bound:
         one.setblocking(False)
-    await runner.listen_on(bound, _tls(orders))
+    certificate = _certificate(orders)
+    await runner.listen_on(bound, None if certificate is None else certificate.listening)
     _say("ready")
-    forgetting = asyncio.create_task(serving.forget_gone())
+    chores = [asyncio.create_task(serving.forget_gone())]
+    if certificate is not None:
+        chores.append(asyncio.create_task(certificate.watch(orders.tls_check_s)))
     await asyncio.to_thread(sys.stdin.buffer.read)  # until the server is gone
-    forgetting.cancel()
+    for chore in chores:
+        chore.cancel()
     await runner.cleanup()
 
 
-def _tls(orders: Orders) -> ssl.SSLContext | None:
+def _certificate(orders: Orders) -> ServedCertificate | None:
+    """Read again by this process itself: its server has no way to tell it anything."""
     if not orders.tls_certificate:
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(orders.tls_certificate, orders.tls_key or None)
-    return context
+    return ServedCertificate(orders.tls_certificate, orders.tls_key, None)
 
 
 def _say(line: str) -> None:

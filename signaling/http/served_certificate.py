@@ -5,15 +5,19 @@ theirs. A pair of files that does not load (half written, the key of another cer
 nothing: the certificate in use stays.
 """
 
+import asyncio
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from config.load import ConfigurationError
 from config.settings import HttpSettings
-from signaling.metrics import Metrics
+
+if TYPE_CHECKING:
+    from signaling.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
@@ -29,10 +33,10 @@ class _Loaded:
 
 
 class ServedCertificate:
-    """Owner of the context that the server listens with. Errors of the first load:
-    `ConfigurationError`."""
+    """Owner of the context that a server listens with. `metrics`: None in a process that has none.
+    Errors of the first load: `ConfigurationError`."""
 
-    def __init__(self, certificate: str, key: str, metrics: Metrics) -> None:
+    def __init__(self, certificate: str, key: str, metrics: "Metrics | None") -> None:
         self._certificate, self._key = Path(certificate), Path(key or certificate)
         self._metrics = metrics
         self._seen = self._signature()
@@ -42,14 +46,15 @@ class ServedCertificate:
             raise ConfigurationError(
                 f"the TLS certificate {certificate} or its key cannot be loaded: {_why(cause)}"
             ) from cause
-        metrics.tls_certificate_expiry.set(self._current.expires_unix_s)
+        if metrics is not None:
+            metrics.tls_certificate_expiry.set(self._current.expires_unix_s)
         self.listening = _fresh_context()
         # Without a certificate of its own it would offer no cipher at all.
         self.listening.load_cert_chain(self._certificate, self._key)
         self.listening.sni_callback = self._choose
 
     @classmethod
-    def of(cls, http: HttpSettings, metrics: Metrics) -> "ServedCertificate | None":
+    def of(cls, http: HttpSettings, metrics: "Metrics") -> "ServedCertificate | None":
         """None where TLS is not set up. Errors: `ConfigurationError`."""
         if not http.tls_certificate and not http.tls_key:
             return None
@@ -70,17 +75,25 @@ class ServedCertificate:
             self._stay(failure)
             return
         self._current = loaded
-        self._metrics.tls_certificate_expiry.set(loaded.expires_unix_s)
-        self._metrics.tls_reloads.labels("ok").inc()
+        if self._metrics is not None:
+            self._metrics.tls_certificate_expiry.set(loaded.expires_unix_s)
+            self._metrics.tls_reloads.labels("ok").inc()
         log.info("tls certificate loaded", expires_unix_s=int(loaded.expires_unix_s))
 
     def _stay(self, failure: Exception) -> None:
-        self._metrics.tls_reloads.labels("failed").inc()
+        if self._metrics is not None:
+            self._metrics.tls_reloads.labels("failed").inc()
         log.error(
             "tls certificate not renewed",
             reason=_why(failure),
             advice="The certificate in use stays. Put a certificate and its key in place.",
         )
+
+    async def watch(self, every_s: float = CHECK_S) -> None:
+        """Runs until it is cancelled."""
+        while True:
+            await asyncio.sleep(every_s)
+            self.check()
 
     def _choose(self, handshake: ssl.SSLObject, _name: str | None, _: ssl.SSLContext) -> None:
         """Called in every handshake, also of clients that name no server."""

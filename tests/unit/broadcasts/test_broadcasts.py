@@ -210,6 +210,31 @@ async def test_a_job_that_fails_is_reported(world, code, reason):
     assert world.statuses()[-1] == ("failed", reason, "ended", "offline")
 
 
+LIVE = (
+    '#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:7\n#EXTINF:2.0,\n7.m4s\n#EXT-X-PART:DURATION=1,URI="8.0.m4s"\n'
+)
+
+
+async def test_the_playlist_of_a_broadcast_that_failed_has_an_end(world, tmp_path):
+    await world.publisher()
+    record = await world.start()
+    path = world.folders.folder(record) / "index.m3u8"
+    path.write_text(LIVE)
+    world.job(record).fail("child_lost")
+    await world.over()
+    assert path.read_text().splitlines()[-2:] == ["7.m4s", "#EXT-X-ENDLIST"]
+    assert sorted(one.name for one in path.parent.iterdir()) == ["index.m3u8", "key"]
+    second = await world.start()
+    other = world.folders.folder(second) / "index.m3u8"
+    theirs = tmp_path / "theirs"
+    theirs.write_text(LIVE)
+    other.symlink_to(theirs)
+    world.job(second).fail("child_lost")
+    await world.over()
+    assert theirs.read_text() == LIVE
+    assert other.is_symlink()
+
+
 async def test_manual_mode_broadcasts_what_is_selected_and_nothing_else(world):
     _, stream = await world.publisher()
     record = await world.start(stream_mode=StreamMode.MANUAL)
@@ -307,9 +332,12 @@ async def test_a_killed_server_ends_its_broadcasts_at_the_next_start(world, tmp_
     other = await world.start(tag="of another node")
     await world.stored(record)
     await world.folders.delete(other)
+    playlist = world.folders.folder(record) / "index.m3u8"
+    playlist.write_text(LIVE)
     world.notices.clear()
     world.restart()
     await world.keeping.recover()
+    assert playlist.read_text().endswith("#EXT-X-ENDLIST\n")
     ended = await world.store.broadcasts.broadcast(record.id)
     assert (ended.status, ended.reason) == (S.STOPPED, "Internal server failure")
     assert [notice.broadcast["status"] for notice in world.notices] == ["stopped"]

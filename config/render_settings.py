@@ -27,3 +27,22 @@ class RenderSettings:
         2, "Renders of one project at a time, so that others find room.", 1, 64
     )
     load_s: int = knob(20, "How long a page may take to load.", 2, 120)
+    hang_s: int = knob(
+        20,
+        "How long a page that is shown may not answer, as in an endless loop; then its render"
+        " fails.",
+        2,
+        600,
+    )
+    memory_mb: int = knob(
+        2_048,
+        "What the processes of a render's browser may take; more fails the render. The page takes"
+        " most of it.",
+        512,
+        65_536,
+    )
+    spare: bool = knob(
+        True,
+        "Keep another browser ready for each render, which shows the page when the first crashes:"
+        " the stream is back some seconds earlier.",
+    )

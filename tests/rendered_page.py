@@ -107,6 +107,67 @@ HOSTILE = """<!doctype html><title>hostile</title>
 """
 
 
+HANGS = {
+    "loop": "<script>setTimeout(() => { for (;;); }, 300)</script>",
+    "loop-at-once": "<script>for (;;);</script>",
+    "alerts": "<script>setTimeout(() => { for (;;) alert('x'); }, 300)</script>",
+    "goes-on": "<script>onload = () => location.replace(`goes-on?${Math.random()}`)</script>",
+    "greedy": """<script>
+      const taken = [];
+      setInterval(() => taken.push(new Uint8Array(64 << 20).fill(1)), 50);
+    </script>""",
+    "crashes": "<script>location = 'chrome://crash'</script>",
+}
+"""Pages that are of no use, by what they do."""
+
+DRAWN = """<!doctype html><title>drawn</title>
+<style>body { margin: 0 } canvas { width: 100vw; height: 100vh; display: block }</style>
+<canvas></canvas>
+<script>
+  alert('Nobody reads this.');
+  const gl = document.querySelector('canvas').getContext('webgl2');
+  const draw = () => {
+    gl.clearColor(32 / 255, 160 / 255, 96 / 255, 1);
+    gl.clear(gl.COLOR_BUFFER_BIT);
+    requestAnimationFrame(draw);
+  };
+  draw();
+</script>
+"""
+"""By WebGL, and after a dialog that nobody can answer."""
+
+BEATS = """<!doctype html><title>beats</title>
+<style>body { margin: 0; background: black }</style>
+<script>
+  const audio = new AudioContext({ latencyHint: 'interactive' });
+  let next = 0;
+  const beat = () => {
+    // When a sample is heard is known to the page; when an image is seen is the next frame.
+    const { contextTime, performanceTime } = audio.getOutputTimestamp();
+    const heard = (at) => performanceTime + (at - contextTime) * 1000;
+    if (!next) next = audio.currentTime + 1;
+    if (next - audio.currentTime < 0.5) {
+      const tone = new OscillatorNode(audio, { frequency: 1000 });
+      tone.connect(audio.destination);
+      tone.start(next);
+      tone.stop(next + 0.1);
+      const at = next;
+      const light = (now) => {
+        const since = now - heard(at);
+        document.body.style.background = since >= 0 && since < 100 ? 'white' : 'black';
+        if (since < 100) requestAnimationFrame(light);
+      };
+      requestAnimationFrame(light);
+      next += 1;
+    }
+    setTimeout(beat, 50);
+  };
+  audio.resume().then(beat);
+</script>
+"""
+"""Each second a flash and a beep of the same moment, as the page knows it."""
+
+
 class Pages:
     """A server of pages. `asked`: the paths that browsers asked for; `found`: what pages report;
     `statuses`: of renders, as callbacks have them."""
@@ -115,7 +176,13 @@ class Pages:
         self.asked: list[str] = []
         self.found: dict[str, str] = {}
         self.statuses: list[str] = []
-        self.pages: dict[str, str] = {"colored": COLORED, "hostile": HOSTILE}
+        self.pages: dict[str, str] = {
+            "colored": COLORED,
+            "hostile": HOSTILE,
+            "drawn": DRAWN,
+            "beats": BEATS,
+            **HANGS,
+        }
         self.app = web.Application()
         self.app.router.add_get("/redirect", self._redirect)
         self.app.router.add_get("/endless", self._endless)

@@ -17,7 +17,8 @@ Address = tuple[Text, Count]
 class RenderLine(Struct, tag_field="line", tag="render", frozen=True):
     """`http`: where the server's signaling listens, with TLS if `secure`. `media`: pairs of an
     address that clients are told and where it is on this machine. `allowed_networks`: beside public
-    addresses."""
+    addresses. `load_s`, `hang_s`, `memory_mb`: what the page may take. `spare`: another browser
+    waits for a crash."""
 
     chromium: Text
     bwrap: Text
@@ -29,6 +30,9 @@ class RenderLine(Struct, tag_field="line", tag="render", frozen=True):
     width: Count
     height: Count
     load_s: Count
+    hang_s: Count
+    memory_mb: Count
+    spare: bool
     allowed_networks: Text
     http: Address
     secure: bool

@@ -14,6 +14,7 @@ from config.render_settings import RenderSettings
 from sfu.egress.child_link import SILENCE_S, spawn_with
 from sfu.egress.control import LineError
 from sfu.egress.forks import ForkError, Zygote
+from sfu.egress.render_attempts import Attempts
 from sfu.egress.render_jobs import RenderEnd, RenderJob, RenderListener
 from sfu.egress.render_lines import (
     BeatLine,
@@ -93,18 +94,29 @@ class Run:
         self._process.leave(self.task)
 
     async def _run(self) -> None:
-        end = RenderEnd("process")
+        end: RenderEnd | None = None
+        attempts, loop = Attempts(), asyncio.get_running_loop()
         try:
-            end = await self._one_process()
+            while end is None and not self._process.left:
+                end = await self._one_process(attempts)
+                if end is None and not self._process.left:
+                    end = self._after_death(attempts.crashed(loop.time()))
         except asyncio.CancelledError:
             if not self._process.left:
                 raise
         if not self._process.left:
             self._process.left = True
-            self._listener.on_over(end)
+            self._listener.on_over(end or RenderEnd("process"))
 
-    async def _one_process(self) -> RenderEnd:
-        reports = RenderReports()
+    def _after_death(self, may_go_on: bool) -> RenderEnd | None:
+        if not may_go_on:
+            return RenderEnd("process")
+        self._handle(CrashedLine())
+        return None
+
+    async def _one_process(self, attempts: Attempts) -> RenderEnd | None:
+        """How the render ended; None: the process died or hung, and its browser with it."""
+        reports, loop = RenderReports(), asyncio.get_running_loop()
         try:
             link = await spawn_with(self._tools.zygote, [], RenderUpReader())
             self._process.begin(link)
@@ -113,18 +125,22 @@ class Run:
                 reports.check(line)
                 if isinstance(line, EndLine):
                     return RenderEnd(line.how, line.text)
+                if isinstance(line, PublishedLine):
+                    attempts.published(loop.time())
                 self._handle(line)
         except LineError as lie:
             self._tools.totals["lies"] += 1
             log.warning("the process of a render is not what it was: %s", lie)
+            return RenderEnd("process")
         except ForkError:
             log.warning("a render has no process")
+            return RenderEnd("process")
         finally:
             await self._process.end()
-        return RenderEnd("process")
+        return None
 
     def _line(self) -> RenderLine:
-        job, browsers = self._job, self._tools.browsers
+        job, browsers, settings = self._job, self._tools.browsers, self._tools.settings
         return RenderLine(
             chromium=browsers.chromium,
             bwrap=browsers.bwrap,
@@ -135,7 +151,10 @@ class Run:
             name=job.name,
             width=job.width,
             height=job.height,
-            load_s=self._tools.settings.load_s,
+            load_s=settings.load_s,
+            hang_s=settings.hang_s,
+            memory_mb=settings.memory_mb,
+            spare=settings.spare,
             allowed_networks=browsers.allowed_networks,
             http=job.node.http,
             secure=job.node.secure,

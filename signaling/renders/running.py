@@ -15,6 +15,7 @@ from sfu.egress.forks import program_of
 from sfu.egress.render_jobs import RenderEgress
 from sfu.egress.renders import ZYGOTE_MODULE, Browsers
 from sfu.egress.renders import Renders as Egress
+from signaling.callbacks.of_one import KEEP_MS
 from signaling.callbacks.service import target_policy
 from signaling.clock import Clock
 from signaling.domain.errors import Unavailable
@@ -31,8 +32,8 @@ from signaling.storage.base import Store
 log = structlog.get_logger(__name__)
 
 KEEP_HOUSE_S = 60.0
-KEEP_CALLBACKS_MS = 600_000
-"""After the end of a render, whose last event may still be on its way to the outbox."""
+LOOK_S = 2.0
+"""Between two looks for renders that another node was asked to stop; none without renders."""
 
 
 class SharedParts(Protocol):
@@ -101,13 +102,14 @@ async def running_renders(parts: RenderParts) -> AsyncIterator[Renders]:
     if parts.egress is not None:
         parts.metrics.watch_renders(parts.egress.counters)
     renders = Renders(parts)
-    keeping_house = asyncio.create_task(_HouseKeeping(parts, renders).run())
+    house = _HouseKeeping(parts, renders)
+    chores = [asyncio.create_task(work) for work in (house.run(), house.look())]
     try:
         yield renders
     finally:
-        keeping_house.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await keeping_house
+        for chore in chores:
+            chore.cancel()
+        await asyncio.gather(*chores, return_exceptions=True)
         await renders.close()
 
 
@@ -123,6 +125,12 @@ class _HouseKeeping:
             await self._try("stopping renders", self.stop_orphans)
             await self._try("forgetting callbacks", self.forget_callbacks)
             await self._parts.sleep(KEEP_HOUSE_S)
+
+    async def look(self) -> None:
+        """Runs until it is cancelled."""
+        while True:
+            await self._parts.sleep(LOOK_S)
+            await self._try("looking for stopped renders", self._renders.end_stopped)
 
     @staticmethod
     async def _try(what: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -145,4 +153,4 @@ class _HouseKeeping:
 
     async def forget_callbacks(self) -> None:
         now_ms = int(self._parts.clock.unix_s() * 1000)
-        await self._parts.store.renders.forget_callbacks(now_ms - KEEP_CALLBACKS_MS)
+        await self._parts.store.renders.forget_callbacks(now_ms - KEEP_MS)

@@ -11,9 +11,8 @@ from config.render_settings import RenderSettings
 from sfu.egress.render_jobs import NodeAddresses, RenderEgress, RenderJob
 from sfu.target_policy import TargetPolicy
 from signaling.callbacks.names import asking
-from signaling.callbacks.registration import check_target
+from signaling.callbacks.of_one import callback_of_one, check_url
 from signaling.clock import Clock
-from signaling.domain.callbacks import ONE, Callback
 from signaling.domain.effects import Notify
 from signaling.domain.errors import ErrorCode, NotFound, Unavailable, error
 from signaling.domain.features import Feature
@@ -107,8 +106,7 @@ class Renders:
         if not admission.capabilities.publish:
             raise error(ErrorCode.PERMISSION_DENIED)
         host, port = page_address(wanted.url)
-        if wanted.callback_url:
-            check_target(wanted.callback_url, self._parts.callback_targets)
+        check_url(wanted.callback_url, self._parts.callback_targets)
         record = self._new_record(admission, wanted)
         render = Render(record, admission, self._changed, self._running.remove, self._parts.tools)
         self._starting.add(record.id)
@@ -150,13 +148,8 @@ class Renders:
             raise Unavailable(ErrorCode.NO_CAPACITY, NO_ROOM) from cause
         await self._store.add_render(record)
         if record.callback_url:
-            callback = Callback(
-                id=record.id,
-                project_id=record.project_id,
-                group=ONE,
-                event=GROUP,
-                url=record.callback_url,
-                created_ms=record.created_ms,
+            callback = callback_of_one(
+                GROUP, record.id, record.project_id, record.callback_url, record.created_ms
             )
             await self._parts.store.callbacks.add_callback(callback)
 
@@ -184,17 +177,29 @@ class Renders:
         )
 
     async def stop(self, project: Project, render_id: str) -> RenderRecord:
-        """The render, which is over; it may have been before. Errors: `render_not_found`, also for
-        one that runs on another node."""
+        """The render, which is over; it may have been before. Errors: `render_not_found`."""
         record = await self.show(project, render_id)
         render = self._running.find(render_id)
         if render is None:
-            if record.is_running:
-                raise NotFound(ErrorCode.RENDER_NOT_FOUND)
-            return record
+            return await self._stop_elsewhere(record) if record.is_running else record
         render.handle(RenderEvent.STOP)
         await self._writes.written(render_id)
         return render.record
+
+    async def _stop_elsewhere(self, record: RenderRecord) -> RenderRecord:
+        """Its record says that it is over from now on. The node whose it is sees that, ends the
+        browser and reports the end."""
+        stopped = step(record, RenderEvent.STOP, self._unix_ms())
+        if await self._store.change_render(stopped):
+            return stopped
+        return await self._store.render(record.id) or stopped
+
+    async def end_stopped(self) -> None:
+        """Ends the renders of this node that were stopped over another one."""
+        running = {one.id: one for one in self.running() if one.id not in self._starting}
+        if running:
+            for render_id in await self._store.ended_renders(running):
+                running[render_id].handle(RenderEvent.STOP)
 
     def running(self) -> list[Render]:
         return self._running.all()

@@ -1,6 +1,6 @@
 """The interface of a store; SQLite and PostgreSQL pass the same contract tests."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from sfu.egress.buckets import Bucket
@@ -186,7 +186,7 @@ class RenderStore(Protocol):
         """Errors: `invalid_parameter` when the project does not exist."""
 
     async def change_render(self, record: RenderRecord) -> bool:
-        """Stores the record in the place of the earlier one; False if it is gone."""
+        """Stores the record in the place of one that runs; False if that is gone or has ended."""
 
     async def render(self, render_id: str) -> RenderRecord | None: ...
 
@@ -198,6 +198,9 @@ class RenderStore(Protocol):
 
     async def running_renders(self) -> tuple[RenderRecord, ...]:
         """Of all nodes, oldest first."""
+
+    async def ended_renders(self, render_ids: Collection[str]) -> frozenset[str]:
+        """Which of these have ended."""
 
     async def forget_callbacks(self, ended_before_ms: int) -> int:
         """Removes the callbacks of single renders that ended before, and have nothing left to be
@@ -218,6 +221,10 @@ class CaptionsStore(Protocol):
 
     async def remove_captions(self, captions_id: str) -> bool:
         """False if they do not exist."""
+
+    async def forget_callbacks(self, ended_before_ms: int) -> int:
+        """Removes the callbacks of single captions that ended before, and have nothing left to be
+        delivered."""
 
 
 class OperatorStore(Protocol):

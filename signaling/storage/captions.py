@@ -9,6 +9,7 @@ from signaling.domain.captioning import CaptionsRecord, CaptionsStatus
 from signaling.domain.errors import BadRequest, Conflict, ErrorCode
 from signaling.storage.database import Database, may_be_name
 from signaling.storage.schema import captions
+from signaling.storage.single_callbacks import forget_callbacks
 
 
 class SqlCaptions:
@@ -47,6 +48,10 @@ class SqlCaptions:
     async def remove_captions(self, captions_id: str) -> bool:
         gone = captions.delete().where(captions.c.id == captions_id)
         return await self._database.write(lambda c: c.execute(gone).rowcount) == 1
+
+    async def forget_callbacks(self, ended_before_ms: int) -> int:
+        running = (CaptionsStatus.STARTED.value,)
+        return await forget_callbacks(self._database, captions, running, ended_before_ms)
 
 
 def _row(record: CaptionsRecord) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """The records of renders; implements `base.RenderStore`."""
 
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any
 
@@ -7,12 +8,12 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from signaling.domain.callbacks import ONE
 from signaling.domain.errors import BadRequest, ErrorCode
 from signaling.domain.rendering import RenderRecord, RenderStatus
 from signaling.storage.database import Database, may_be_name
 from signaling.storage.pages import page_of, rewrap
-from signaling.storage.schema import callback_outbox, callbacks, renders
+from signaling.storage.schema import renders
+from signaling.storage.single_callbacks import forget_callbacks
 from signaling.storage.wrapping import SecretWrapper
 
 _COLUMNS = ("id", "project_id", "session_id", "status", "created_ms", "updated_ms")
@@ -36,7 +37,8 @@ class SqlRenders:
             ) from cause
 
     async def change_render(self, record: RenderRecord) -> bool:
-        change = renders.update().where(renders.c.id == record.id).values(self._row(record))
+        running = sa.and_(renders.c.id == record.id, renders.c.status.in_(_RUNNING))
+        change = renders.update().where(running).values(self._row(record))
         return await self._database.write(lambda c: c.execute(change).rowcount) == 1
 
     async def render(self, render_id: str) -> RenderRecord | None:
@@ -61,15 +63,14 @@ class SqlRenders:
         )
         return tuple(self._record(row) for row in rows)
 
+    async def ended_renders(self, render_ids: Collection[str]) -> frozenset[str]:
+        query = sa.select(renders.c.id).where(
+            renders.c.id.in_(render_ids), renders.c.status.not_in(_RUNNING)
+        )
+        return frozenset(await self._database.read(lambda c: c.execute(query).scalars().all()))
+
     async def forget_callbacks(self, ended_before_ms: int) -> int:
-        over = sa.select(renders.c.id).where(
-            renders.c.status.not_in(_RUNNING), renders.c.updated_ms < ended_before_ms
-        )
-        waits = sa.exists().where(callback_outbox.c.callback_id == callbacks.c.id)
-        gone = callbacks.delete().where(
-            callbacks.c.event_group == ONE, callbacks.c.id.in_(over), ~waits
-        )
-        return await self._database.write(lambda c: c.execute(gone).rowcount)
+        return await forget_callbacks(self._database, renders, _RUNNING, ended_before_ms)
 
     async def rewrap_details(self) -> None:
         """Wraps all of them with the newest key."""

@@ -34,9 +34,10 @@ pytestmark = [
 
 @pytest.fixture
 async def site(request, tmp_path):
-    """Its parameter: how long a page may take to load."""
+    """Its parameter: other settings of renders."""
+    settings = {"load_s": 60, **getattr(request, "param", {})}
     sections = {
-        "render": RenderSettings(load_s=getattr(request, "param", 60)),
+        "render": RenderSettings(**settings),
         "egress": EgressSettings(allowed_networks="127.0.0.1/32"),
         "callbacks": CallbackSettings(allowed_networks="127.0.0.0/8"),
     }
@@ -67,6 +68,16 @@ async def became(site, render_id: str, status: str, stream: str | None = None):
                 assert found.status == status, found.reason
                 if stream in (None, found.streamId):
                     return found
+            await asyncio.sleep(0.2)
+
+
+async def ended(site, render_id: str):
+    """The render once it is over; it may have been started before."""
+    async with asyncio.timeout(90):
+        while True:
+            found = await asyncio.to_thread(site.application.get_render, render_id)
+            if found.status in ("stopped", "failed"):
+                return found
             await asyncio.sleep(0.2)
 
 
@@ -186,19 +197,34 @@ async def test_what_crashes_comes_back_once(site, pages) -> None:
 @pytest.mark.parametrize(
     ("site", "path", "reason"),
     [
-        (60, "/missing", "The page answered 404."),
-        (60, "/redirect?to=http://10.0.0.1/", "The page answered 403."),
-        (60, "/redirect?to=file:///etc/passwd", "The page cannot be loaded: net::ERR"),
-        (3, "/endless", "The page did not load in 3 s."),
+        ({}, "/missing", "The page answered 404."),
+        ({}, "/redirect?to=http://10.0.0.1/", "The page answered 403."),
+        ({}, "/redirect?to=file:///etc/passwd", "The page cannot be loaded: net::ERR"),
+        ({"load_s": 3}, "/endless", "The page did not load in 3 s."),
+        ({"load_s": 3}, "/loop-at-once", "The page did not load in 3 s."),
+        ({"hang_s": 4}, "/loop", "The page did not answer for 4 s."),
+        ({"hang_s": 4}, "/alerts", "The page did not answer for 4 s."),
+        ({}, "/goes-on", "The page goes to another page again and again."),
+        ({"memory_mb": 1_024}, "/greedy", "The page takes more than 1024 MB of memory."),
     ],
     indirect=["site"],
 )
 async def test_why_a_page_is_not_shown(site, pages, path, reason) -> None:
     session = await site.session()
     made = await render(site, session, pages.url + path)
-    failed = await became(site, made.id, "failed")
+    failed = await ended(site, made.id)
     assert failed.reason.startswith(reason)
     await until(lambda: not browsers_below(os.getpid()), 20)
+
+
+@pytest.mark.long
+async def test_a_page_drawn_by_webgl_is_seen(site, pages) -> None:
+    session = await site.session()
+    ben = await site.join(session)
+    await render(site, session, f"{pages.url}/drawn")
+    await until(lambda: ben.streams, 60)
+    (stream,) = ben.streams.values()
+    await sees(await ben.subscribe(stream, audio=False), COLOR)
 
 
 @pytest.mark.long

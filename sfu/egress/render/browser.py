@@ -20,7 +20,8 @@ from typing import Any
 
 from sfu.egress.render import jail
 from sfu.egress.render.command import Programs, Screen, command, policy_text, proxy_of
-from sfu.egress.render.devtools import BrowserError, DevTools, ScriptError
+from sfu.egress.render.devtools import BrowserError, DevTools, NoAnswerError, ScriptError
+from sfu.egress.render.page_watch import PageWatch
 from sfu.egress.render.proxy import OWN_HOST, Proxy
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ START_S = 30.0
 CAPTURE_S = 3.0
 """A capture that has not begun by then never does: of a dozen browsers one hangs there."""
 PUBLISH_S = 20.0
+CHECK_S = 1.0
 GOODBYE_S = 0.5
 _HERE = Path(__file__).parent
 _PUBLISH = (_HERE / "publish.js").read_text()
@@ -64,23 +66,33 @@ class Published:
 
 
 class Browser:
-    """`over` is set when the browser, one of its tabs or the stream is gone; `why` says which.
-    `close` it in any case."""
+    """`over` is set when the browser, one of its tabs or the stream is gone; `why` says which, and
+    `fault` what the page did, for the application, if it is the page's. `is_ready` once it has
+    started. `close` it in any case."""
 
-    def __init__(self, programs: Programs, screen: Screen, proxy: Proxy) -> None:
+    def __init__(self, programs: Programs, screen: Screen, proxy: Proxy, shared_bytes: int) -> None:
+        """`shared_bytes`: how much memory its processes may share."""
         self.over = asyncio.Event()
-        self.why = ""
+        self.why = self.fault = ""
+        self.is_ready = False
         self._programs = programs
         self._screen = screen
         self._proxy = proxy
+        self._shared_bytes = shared_bytes
         self._devtools = DevTools(self._on_event)
         self._process: asyncio.subprocess.Process | None = None
         self._doors: list[asyncio.Server] = []
         self._page = self._publisher = ""
         self._joins = False
+        self._page_watch: PageWatch | None = None
         self._loaded: dict[str, asyncio.Event] = {}
         self._tabs: dict[str, str] = {}
         self._tasks: set[asyncio.Task[object]] = set()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that all of its processes descend from."""
+        return None if self._process is None else self._process.pid
 
     # --- its steps, in order ------------------------------------------------------------------
 
@@ -97,17 +109,56 @@ class Browser:
             await self._devtools.evaluate(self._publisher, _PUBLISH)
             await self._entitle(title)
         await self._capture()
+        self.is_ready = True
 
-    async def show(self, url: str, within_s: float) -> None:
-        """Errors: `PageError`, `BrowserError`."""
+    async def show(self, url: str, within_s: float, hang_s: float) -> None:
+        """`hang_s`: how long the page may not answer once it is loaded. Errors: `PageError`,
+        `BrowserError`."""
+        watch = self._page_watch = PageWatch(hang_s)
         try:
             async with asyncio.timeout(within_s):
                 await self._go(self._page, url)
-                status = await self._devtools.evaluate(self._page, _SHOWN)
+                status = await self._status(within_s)
         except TimeoutError:
             raise PageError(f"The page did not load in {within_s:g} s.") from None
         if isinstance(status, int) and status >= _NOT_FOUND:
             raise PageError(f"The page answered {status}.")
+        watch.answered(_now_s())
+        self._watch(self._watch_page(watch))
+
+    async def _status(self, within_s: float) -> object:
+        """Of the page's answer; 0 where another page has taken its place meanwhile."""
+        try:
+            return await self._devtools.evaluate(self._page, _SHOWN, within_s=within_s)
+        except BrowserError:
+            if self.over.is_set():
+                raise
+            return 0
+
+    async def _watch_page(self, watch: PageWatch) -> None:
+        """Asks it again and again, until it does not answer."""
+        while not self.over.is_set():
+            try:
+                await self._devtools.evaluate(self._page, "1", within_s=CHECK_S)
+                watch.answered(_now_s())
+            except NoAnswerError:
+                pass
+            except BrowserError:
+                # It is on its way to another page.
+                watch.answered(_now_s())
+            self._judge(watch)
+            await asyncio.sleep(CHECK_S)
+
+    def _judge(self, watch: PageWatch) -> None:
+        fault = watch.fault(_now_s())
+        if fault:
+            self.blame_page(fault)
+
+    def blame_page(self, fault: str) -> None:
+        """The page is not to be shown any longer. The text is for the application."""
+        if not self.over.is_set():
+            self.fault = fault
+            self._lose(fault)
 
     async def publish(self, wanted: Publication) -> Published:
         """Errors: `SessionError`, `BrowserError`."""
@@ -128,14 +179,18 @@ class Browser:
             raise BrowserError("nothing was published")
         return Published(str(found.get("connection", "")), str(found.get("stream", "")))
 
-    async def check(self) -> None:
-        """Whether it still publishes; sets `over` otherwise."""
-        try:
-            ended = await self._devtools.evaluate(self._publisher, "render.ended()")
-        except BrowserError as gone:
-            ended = str(gone)
-        if ended:
-            self._lose(str(ended)[:200])
+    async def until_over(self) -> None:
+        """Looks whether it still publishes, and returns once it does not."""
+        while not self.over.is_set():
+            try:
+                ended = await self._devtools.evaluate(self._publisher, "render.ended()")
+            except BrowserError as gone:
+                ended = str(gone)
+            if ended:
+                self._lose(str(ended)[:200])
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CHECK_S):
+                    await self.over.wait()
 
     async def close(self) -> None:
         """Kills it. Its jail, profile and connections go with it; its client leaves if it can."""
@@ -147,12 +202,12 @@ class Browser:
             task.cancel()
         for door in self._doors:
             door.close()
-        await self._proxy.close()
         process, self._process = self._process, None
         if process is not None:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+        await self._proxy.close()
 
     # --- how --------------------------------------------------------------------------------------
 
@@ -164,7 +219,7 @@ class Browser:
         os.write(policy, policy_text())
         os.lseek(policy, 0, os.SEEK_SET)
         given = (down_read, up_write, policy)
-        arguments = command(self._programs, self._screen, title)
+        arguments = command(self._programs, self._screen, title, self._shared_bytes)
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", str(_HERE / "jail.py"), str(theirs.fileno())),
@@ -264,6 +319,8 @@ class Browser:
         match method:
             case "Page.loadEventFired" if session in self._loaded:
                 self._loaded[session].set()
+            case "Page.frameNavigated" if session == self._page:
+                self._navigated(given.get("frame"))
             case "Page.javascriptDialogOpening":
                 # Nobody is there to answer, and a page waits for it.
                 self._ask("Page.handleJavaScriptDialog", {"accept": True}, session)
@@ -274,6 +331,12 @@ class Browser:
                 self._meet(given.get("targetInfo"))
             case _:
                 pass
+
+    def _navigated(self, frame: object) -> None:
+        watch = self._page_watch
+        if watch is not None and isinstance(frame, dict) and "parentId" not in frame:
+            watch.navigated(_now_s())
+            self._judge(watch)
 
     def _meet(self, target: object) -> None:
         """A window that a page opened is closed: it would be seen by nobody."""
@@ -303,6 +366,10 @@ class Browser:
         if not self.over.is_set():
             self.why = why
             self.over.set()
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 async def _descriptors(link: socket.socket) -> list[socket.socket]:

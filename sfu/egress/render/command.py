@@ -80,12 +80,14 @@ def proxy_of(port: int) -> str:
     return f"http://127.0.0.1:{port}"
 
 
-def command(programs: Programs, screen: Screen, title: str) -> list[str]:
-    """`title`: of the tab that may be captured; random."""
-    return [*_jail(programs, Path.is_symlink), *_browser(programs.chromium, screen, title)]
+def command(programs: Programs, screen: Screen, title: str, shared_bytes: int) -> list[str]:
+    """`title`: of the tab that may be captured; random. `shared_bytes`: how much memory the
+    browser's processes may share."""
+    jail = _jail(programs, Path.is_symlink, shared_bytes)
+    return [*jail, *_browser(programs.chromium, screen, title)]
 
 
-def _jail(programs: Programs, is_link: Callable[[Path], bool]) -> list[str]:
+def _jail(programs: Programs, is_link: Callable[[Path], bool], shared_bytes: int) -> list[str]:
     return [
         programs.bwrap,
         *("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts"),
@@ -98,6 +100,8 @@ def _jail(programs: Programs, is_link: Callable[[Path], bool]) -> list[str]:
         *(part for one in _READ for part in ("--ro-bind-try", one, one)),
         *_own_folder(programs.chromium),
         *("--proc", "/proc", "--dev", "/dev"),
+        # Without a size it is half of the machine's memory.
+        *("--size", str(shared_bytes), "--tmpfs", "/dev/shm"),  # noqa: S108 - the jail's own
         *("--size", str(SCRATCH_BYTES), "--tmpfs", "/tmp"),  # noqa: S108 - the jail's own
         *("--size", str(SCRATCH_BYTES), "--tmpfs", HOME),
         *("--ro-bind-data", str(POLICY_DESCRIPTOR), f"{_POLICY_FOLDERS[0]}/render.json"),
@@ -147,6 +151,8 @@ def _browser(chromium: str, screen: Screen, title: str) -> list[str]:
         "--disable-default-apps",
         "--disable-extensions",
         "--disable-gpu",
+        # WebGL on the CPU. Who wrote the page is not believed anyway: its processes are jailed.
+        "--enable-unsafe-swiftshader",
         "--disable-sync",
         "--hide-scrollbars",
         "--no-default-browser-check",

@@ -23,6 +23,10 @@ class BrowserError(Exception):
     """The browser is gone, refused, or did not answer in time. The text is for the log."""
 
 
+class NoAnswerError(BrowserError):
+    """It did not answer in time."""
+
+
 class ScriptError(BrowserError):
     """A script threw: the text is what it threw."""
 
@@ -72,7 +76,7 @@ class DevTools:
         try:
             return await asyncio.wait_for(answer, within_s)
         except TimeoutError:
-            raise BrowserError(f"no answer to {method}") from None
+            raise NoAnswerError(f"no answer to {method}") from None
         finally:
             self._waiting.pop(number, None)
 

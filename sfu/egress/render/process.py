@@ -8,14 +8,17 @@ import asyncio
 import socket
 import time
 from collections import Counter
+from typing import Any
 
 from sfu.egress.child.control_socket import ControlSocket
 from sfu.egress.landlock import give_up_new_privileges
-from sfu.egress.render.attempts import Attempts
 from sfu.egress.render.browser import Browser, PageError, Publication, SessionError
 from sfu.egress.render.command import Programs, Screen
 from sfu.egress.render.devtools import BrowserError
+from sfu.egress.render.memory import tree_bytes
 from sfu.egress.render.proxy import OwnServer, Proxy
+from sfu.egress.render.spare import Spare
+from sfu.egress.render_attempts import Attempts
 from sfu.egress.render_lines import (
     BeatLine,
     CrashedLine,
@@ -31,6 +34,9 @@ from sfu.target_policy import TargetPolicy, networks
 CONTROL_DESCRIPTOR = 3
 FIRST_LINE_S = 10.0
 BEAT_S = 1.0
+MEMORY_S = 0.25
+"""Between two looks: a page that fills memory as fast as it can gets half a gigabyte further."""
+_MIB = 1_048_576
 _SESSION_ENDED = frozenset(
     {"disconnected", "forceDisconnected", "forceUnpublished", "clientDisconnected"}
 )
@@ -52,25 +58,16 @@ class _Process:
         self._job = job
         self._control = control
         self._attempts = Attempts()
-        self._policy = TargetPolicy(networks(job.allowed_networks))
-        self._own = OwnServer(
-            http=(job.http[0], job.http[1]),
-            secure=job.secure,
-            media=dict(job.media),
-        )
-        self._counts: Counter[str] = Counter()
-        self._proxy: Proxy | None = None
+        self._browsers = _Browsers(job)
         self._left = asyncio.Event()
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         loop.add_reader(self._control.fileno(), self._on_lines)
-        tasks = [loop.create_task(work) for work in (self._browsers(), self._beats())]
+        tasks = [loop.create_task(work) for work in (self._render(), self._beats())]
         tasks.append(loop.create_task(self._wait_for_goodbye()))
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _cancelled(*tasks)
 
     def _on_lines(self) -> None:
         leaves = any(isinstance(line, LeaveLine) for line in self._control.poll())
@@ -82,57 +79,121 @@ class _Process:
 
     async def _beats(self) -> None:
         while True:
-            counts = self._counts + (Counter() if self._proxy is None else self._proxy.counts)
+            counts = self._browsers.counts
             self._control.send(BeatLine(dict(counts)), must_arrive=False)  # type: ignore[arg-type]
             await asyncio.sleep(BEAT_S)
 
-    async def _browsers(self) -> None:
-        """One after the other, until the render is over."""
-        while True:
-            self._proxy = proxy = Proxy(self._policy, self._own)
-            job = self._job
-            screen = Screen(job.width, job.height)
-            browser = Browser(Programs(job.chromium, job.bwrap), screen, proxy)
-            try:
-                end = await self._one(browser)
-            finally:
-                await browser.close()
-                self._counts += proxy.counts
-                self._proxy = None
-            self._control.send(end)
-            if isinstance(end, EndLine):
-                return
-
-    async def _one(self, browser: Browser) -> EndLine | CrashedLine:
-        """A browser from its start to its end, and what follows."""
-        job = self._job
+    async def _render(self) -> None:
+        """One browser after the other, until the render is over."""
+        spare = Spare(self._browsers.make, self._browsers.end)
         try:
-            await browser.start()
-            await browser.show(job.url, job.load_s)
-            publication = Publication(job.api_key, job.session, job.token, job.name)
-            published = await browser.publish(publication)
-        except PageError as failure:
-            return EndLine("page", _printable(failure))
-        except SessionError as failure:
-            return EndLine("refused", _printable(failure))
-        except (BrowserError, OSError) as failure:  # also a time-out
-            return (
-                CrashedLine() if self._attempts.failed() else EndLine("start", _printable(failure))
-            )
-        self._attempts.published(time.monotonic())
-        self._control.send(PublishedLine(published.connection, published.stream))
-        while not browser.over.is_set():
-            await browser.check()
-            try:
-                async with asyncio.timeout(BEAT_S):
-                    await browser.over.wait()
-            except TimeoutError:
-                continue
+            while True:
+                browser = await spare.take() or self._browsers.make()
+                try:
+                    end = await self._one(browser, spare)
+                    if isinstance(end, CrashedLine):
+                        self._control.send(end)  # before the end of this one takes its time
+                finally:
+                    await self._browsers.end(browser)
+                if isinstance(end, EndLine):
+                    break
+        finally:
+            await spare.close()
+        self._control.send(end)
+
+    async def _one(self, browser: Browser, spare: Spare) -> EndLine | CrashedLine:
+        """A browser from its start to its end, and what follows. Whatever it was doing, it is over
+        at once when the browser is."""
+        loop = asyncio.get_running_loop()
+        showing = loop.create_task(self._show(browser, spare))
+        watching = loop.create_task(self._watch_memory(browser))
+        over = loop.create_task(browser.over.wait())
+        try:
+            await asyncio.wait((showing, over), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _cancelled(watching, over, *(() if showing.done() else (showing,)))
+        if browser.fault:
+            return EndLine("page", browser.fault)
         if browser.why in _SESSION_ENDED:
             return EndLine("unpublished", browser.why)
-        may_go_on = self._attempts.crashed(time.monotonic())
-        return CrashedLine() if may_go_on else EndLine("crashed", browser.why)
+        if browser.is_ready and browser.over.is_set():
+            may_go_on = self._attempts.crashed(time.monotonic())
+            return CrashedLine() if may_go_on else EndLine("crashed", browser.why)
+        return self._failed(showing)
+
+    def _failed(self, showing: "asyncio.Task[None]") -> EndLine | CrashedLine:
+        """What follows from a step that failed."""
+        failure = None if showing.cancelled() else showing.exception()
+        match failure:
+            case PageError():
+                return EndLine("page", _printable(failure))
+            case SessionError():
+                return EndLine("refused", _printable(failure))
+            case None | BrowserError() | OSError():  # also a time-out
+                may_go_on = self._attempts.failed()
+                return CrashedLine() if may_go_on else EndLine("start", _printable(failure))
+            case _:
+                raise failure
+
+    async def _show(self, browser: Browser, spare: Spare) -> None:
+        """All steps, until the stream is over. Errors: `PageError`, `SessionError`,
+        `BrowserError`, `OSError`."""
+        job = self._job
+        if not browser.is_ready:
+            await browser.start()
+        await browser.show(job.url, job.load_s, job.hang_s)
+        publication = Publication(job.api_key, job.session, job.token, job.name)
+        published = await browser.publish(publication)
+        self._attempts.published(time.monotonic())
+        self._control.send(PublishedLine(published.connection, published.stream))
+        if job.spare:
+            spare.prepare()
+        await browser.until_over()
+
+    async def _watch_memory(self, browser: Browser) -> None:
+        limit = self._job.memory_mb
+        while True:
+            await asyncio.sleep(MEMORY_S)
+            if browser.pid is not None and tree_bytes(browser.pid) > limit * _MIB:
+                browser.blame_page(f"The page takes more than {limit} MB of memory.")
 
 
-def _printable(failure: Exception) -> str:
+class _Browsers:
+    """Those that there are now, each with its own way out, and what all of them counted."""
+
+    def __init__(self, job: RenderLine) -> None:
+        self._programs = Programs(job.chromium, job.bwrap)
+        self._screen = Screen(job.width, job.height)
+        self._memory_bytes = job.memory_mb * _MIB
+        self._policy = TargetPolicy(networks(job.allowed_networks))
+        self._own = OwnServer(
+            http=(job.http[0], job.http[1]),
+            secure=job.secure,
+            media=dict(job.media),
+        )
+        self._proxies: dict[Browser, Proxy] = {}
+        self._ended: Counter[str] = Counter()
+
+    @property
+    def counts(self) -> Counter[str]:
+        return sum((one.counts for one in self._proxies.values()), self._ended)
+
+    def make(self) -> Browser:
+        proxy = Proxy(self._policy, self._own)
+        browser = Browser(self._programs, self._screen, proxy, self._memory_bytes)
+        self._proxies[browser] = proxy
+        return browser
+
+    async def end(self, browser: Browser) -> None:
+        await browser.close()
+        self._ended += self._proxies.pop(browser).counts
+
+
+async def _cancelled(*tasks: "asyncio.Task[Any]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _printable(failure: BaseException | None) -> str:
     return "".join(one for one in str(failure) if one.isprintable())[:200]

@@ -8,6 +8,7 @@ from sfu.egress.child.control_socket import ControlSocket
 from sfu.egress.control import LineWriter
 from sfu.egress.render.process import CONTROL_DESCRIPTOR
 from sfu.egress.render_lines import BeatLine, EndLine, PublishedLine, RenderDownReader
+from sfu.egress.run_lines import LeaveLine
 from sfu.egress.zygote import serve
 
 PUBLISHED = PublishedLine("connection", "stream")
@@ -29,8 +30,8 @@ def answer(kind: str) -> int:
         connection.sendall(LineWriter().encode(BeatLine())[5:])
     for line in LIES.get(kind, [PublishedLine(str(os.getpid()), "stream")]):
         control.send(line)
-    while not control.closed:
-        control.poll(1)
+    while not control.closed and not any(isinstance(one, LeaveLine) for one in control.poll(1)):
+        pass
     return 0
 
 

@@ -81,12 +81,12 @@ async def test_a_process_that_says_what_none_says_is_killed(egress_of, lie):
     assert end.how == "process"
 
 
-async def test_a_process_that_hangs_is_killed(egress_of):
-    *_, end = await ended(egress_of(LIAR, "hang", silence_s=0.2))
-    assert end.how == "process"
+async def test_a_process_that_hangs_is_killed_and_so_is_its_successor(egress_of):
+    *before, end = await ended(egress_of(LIAR, "hang", silence_s=0.2))
+    assert (before, end.how) == (["crashed"], "process")
 
 
-async def test_a_process_that_is_killed_is_noticed_and_one_that_leaves_is_silent(egress_of):
+async def test_a_process_that_is_killed_has_one_successor_and_one_that_leaves_is_silent(egress_of):
     egress = egress_of(LIAR, "wait")
     listener, other = Listener(), Listener()
     egress.start(JOB, listener)
@@ -97,9 +97,14 @@ async def test_a_process_that_is_killed_is_noticed_and_one_that_leaves_is_silent
     leaving.leave()
     os.kill(int(listener.noticed[0][0]), signal.SIGKILL)
     async with asyncio.timeout(WAIT_S):
+        while len(listener.noticed) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert listener.noticed[1] == "crashed"
+        os.kill(int(listener.noticed[2][0]), signal.SIGKILL)
         await listener.over.wait()
         await asyncio.wait({leaving.task})
     assert listener.noticed[-1].how == "process"
+    assert egress.counters()["crashes"] == 1
     assert not other.over.is_set()
 
 

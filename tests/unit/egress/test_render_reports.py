@@ -3,7 +3,7 @@
 import pytest
 
 from sfu.egress.control import LineError, LineWriter
-from sfu.egress.render.attempts import STEADY_S, Attempts
+from sfu.egress.render_attempts import STEADY_S, Attempts
 from sfu.egress.render_lines import (
     BeatLine,
     CrashedLine,
@@ -62,7 +62,7 @@ def test_what_is_no_line(line):
 def test_a_job_does_not_show_its_secrets():
     job = RenderLine(
         *("/c", "/b", "https://a.test/?secret", "1", "2_s", "token", "n"),
-        *(1280, 720, 20, "", ("127.0.0.1", 1), False, []),
+        *(1280, 720, 20, 20, 2_048, True, "", ("127.0.0.1", 1), False, []),
     )
     assert "secret" not in repr(job)
     assert "token" not in repr(job)

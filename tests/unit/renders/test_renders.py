@@ -260,9 +260,38 @@ async def test_a_render_of_another_node_is_left_alone(world, tmp_path):
     await _HouseKeeping(parts, other).recover()
     assert (await world.store.renders.render(record.id)).is_running
     assert (await other.show(world.owner, record.id)).is_running
-    stopped = await refused(other.stop(world.owner, record.id))
-    assert stopped is ErrorCode.RENDER_NOT_FOUND
     assert world.notices == []
+
+
+async def test_a_stop_over_another_node_ends_the_browser_here_and_is_reported_once(world, tmp_path):
+    record, client, _ = await world.started()
+    other = Renders(render_parts(world.store, tmp_path / "elsewhere", notices=world.notices))
+    over = await other.stop(world.owner, record.id)
+    assert (over.status, over.reason) == (RenderStatus.STOPPED, "Stop requested")
+    assert await other.stop(world.owner, record.id) == over
+    await world.renders.end_stopped()
+    assert world.run.left
+    assert client.connection not in world.house.actor.state.connections
+    assert world.statuses() == ["started", "stopped"]
+    assert await world.renders.show(world.owner, record.id) == over
+    await world.renders.end_stopped()
+    assert world.statuses() == ["started", "stopped"]
+
+
+async def test_a_stop_over_another_node_is_not_undone_by_a_late_start(world, tmp_path):
+    record = await world.start()
+    other = Renders(render_parts(world.store, tmp_path / "elsewhere"))
+    await other.stop(world.owner, record.id)
+    client, stream = await world.publish()
+    world.run.listener.on_published(client.connection, stream)
+    for _ in range(20):
+        await settle()
+        world.run.listener.on_beat()
+    assert world.statuses() == ["started"]
+    await world.renders._writes.written(record.id)
+    await world.renders.end_stopped()
+    assert world.statuses() == ["started", "stopped"]
+    assert not (await other.show(world.owner, record.id)).is_running
 
 
 async def test_the_renders_of_a_removed_project_end(world):

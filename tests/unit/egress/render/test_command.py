@@ -15,7 +15,7 @@ from sfu.egress.render.jail import PORTS
 
 
 def jail(chromium="/usr/bin/chromium", links=("/bin", "/lib")):
-    return _jail(Programs(chromium, "/usr/bin/bwrap"), lambda one: str(one) in links)
+    return _jail(Programs(chromium, "/usr/bin/bwrap"), lambda one: str(one) in links, 9_999)
 
 
 def pairs(words, option):
@@ -38,13 +38,21 @@ def test_the_jail_shares_nothing_but_programs_and_fonts():
     assert ("usr/bin", "/bin") in pairs(words, "--symlink")
 
 
+def test_what_is_in_memory_has_a_size():
+    words = jail()
+    mounts = [at for at, one in enumerate(words) if one == "--tmpfs"]
+    assert [words[at + 1] for at in mounts] == ["/dev/shm", "/tmp", "/home/render"]
+    assert all(words[at - 2] == "--size" and int(words[at - 1]) > 0 for at in mounts)
+    assert words[words.index("/dev/shm") - 2] == "9999"
+
+
 def test_a_browser_of_the_operators_own_folder_is_there_too():
     words = jail(chromium="/opt/chrome/chrome")
     assert ("/opt/chrome", "/opt/chrome") in pairs(words, "--ro-bind")
 
 
 def test_the_browser_has_no_port_no_way_out_of_its_own_and_its_sandbox():
-    words = command(Programs("/c", "/b"), Screen(640, 480), "title")
+    words = command(Programs("/c", "/b"), Screen(640, 480), "title", 9_999)
     assert "--remote-debugging-pipe" in words
     assert not [one for one in words if "remote-debugging-port" in one or "no-sandbox" in one]
     (proxy,) = [one for one in words if one.startswith("--proxy-server=")]

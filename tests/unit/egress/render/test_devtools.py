@@ -47,7 +47,7 @@ async def test_behind_what_has_no_meaning_the_answer_is_found():
 
 
 def a_browser():
-    made = Browser(Programs("chromium", "bwrap"), None, None)
+    made = Browser(Programs("chromium", "bwrap"), None, None, 1)
     made._publisher = "publisher"
     made._tabs = {"tab": "session"}
     return made

@@ -1,4 +1,4 @@
-"""How often a browser may fail before its render does; pure."""
+"""How often a browser, or the process that runs it, may fail before its render does; pure."""
 
 FRESH_BROWSERS = 2
 """After the first one: so many that do not begin to capture are a fault of something else."""

@@ -304,6 +304,7 @@ def _caption_parts(
         clock=archives.clock,
         schedule=archives.schedule,
         settings=settings.captions,
+        callback_targets=target_policy(settings.callbacks),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from config.caption_settings import CaptionSettings
+from sfu.target_policy import TargetPolicy, networks
 from signaling.captions.marks import Marks
 from signaling.captions.service import CaptionParts, Captions, WantedCaptions
 from signaling.domain.captioning import CaptionsRecord
@@ -59,6 +60,7 @@ class CaptionsWorld:
             clock=self.house.time,
             schedule=self.house.time.call_later,
             settings=self.settings,
+            callback_targets=TargetPolicy(networks("127.0.0.0/8")),
             sleep=self._sleep,
         )
         self.captions = Captions(parts)

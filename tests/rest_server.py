@@ -182,6 +182,7 @@ def caption_parts(store: Store, metrics: Metrics, data_dir: Path) -> CaptionPart
         clock=SystemClock(),
         schedule=asyncio.get_running_loop().call_later,
         settings=CaptionSettings(),
+        callback_targets=TargetPolicy(),
     )
 
 

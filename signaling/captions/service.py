@@ -8,13 +8,15 @@ earlier ones.
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
 
 from config.caption_settings import CaptionSettings
 from sfu.egress.caption_jobs import CaptionEgress
+from sfu.target_policy import TargetPolicy
+from signaling.callbacks.of_one import KEEP_MS, callback_of_one, check_url
 from signaling.captions.marks import Marks
 from signaling.captions.run import CaptionedSession, RunTools, SessionCaptions
 from signaling.clock import Clock
@@ -42,6 +44,7 @@ from signaling.storage.base import Store
 log = structlog.get_logger(__name__)
 
 NO_ROOM = "This server has no room for captions of another session; try again later."
+GROUP = "captions"
 _LAST_WRITES_S = 1.0
 
 
@@ -53,7 +56,8 @@ class CaptionedSessions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CaptionParts:
-    """`egress` is None if this installation cannot recognize speech."""
+    """`egress` is None if this installation cannot recognize speech. `callback_targets`: where a
+    status may be posted."""
 
     store: Store
     sessions: CaptionedSessions
@@ -64,6 +68,7 @@ class CaptionParts:
     clock: Clock
     schedule: Schedule
     settings: CaptionSettings
+    callback_targets: TargetPolicy
     sleep: Sleep = asyncio.sleep
 
 
@@ -74,6 +79,7 @@ class WantedCaptions:
     language: str | None
     partials: bool
     max_duration_s: int
+    callback_url: str = field(default="", repr=False)
 
 
 class Captions:
@@ -112,6 +118,7 @@ class Captions:
         if not admission.capabilities.force_mute:
             raise error(ErrorCode.PERMISSION_DENIED)
         record = self._new_record(admission.session, wanted, egress)
+        check_url(wanted.callback_url, self._parts.callback_targets)
         self._occupied(admission.session)
         self._starting.add(record.id)
         try:
@@ -119,6 +126,7 @@ class Captions:
             try:
                 await self._ended_are_stored(admission.session)
                 await self._store.add_captions(record)
+                await self._add_callback(record, wanted.callback_url)
                 self._begin(admission.session, record, egress)
             except BaseException:
                 await self._undo(record)
@@ -145,6 +153,12 @@ class Captions:
             updated_ms=now_ms,
         )
 
+    async def _add_callback(self, record: CaptionsRecord, url: str) -> None:
+        """For the status of these captions alone."""
+        if url:
+            one = callback_of_one(GROUP, record.id, record.project_id, url, record.created_ms)
+            await self._parts.store.callbacks.add_callback(one)
+
     def _occupied(self, session: SessionRecord) -> CaptionedSession:
         actor = self._parts.sessions.find(session.session_id)
         if actor is None or not has_announced_connections(actor.state):
@@ -165,6 +179,7 @@ class Captions:
 
     async def _undo(self, record: CaptionsRecord) -> None:
         try:
+            await self._parts.store.callbacks.remove_callback(record.project_id, record.id)
             await self._store.remove_captions(record.id)
         except Unavailable:
             return  # with its mark the record is found and ended by `recover`
@@ -252,11 +267,16 @@ class Captions:
             if not await self._parts.store.project_named(run.project):
                 run.handle(CaptionsEvent.SHUTDOWN)
 
+    async def forget_callbacks(self) -> None:
+        """Errors: `storage_unavailable`."""
+        await self._store.forget_callbacks(self.unix_ms() - KEEP_MS)
+
     async def keep_house(self) -> None:
         """Runs until it is cancelled."""
         chores: dict[str, Callable[[], Awaitable[None]]] = {
             "ending captions of an earlier run": self.recover,
             "stopping captions": self.stop_orphans,
+            "forgetting callbacks": self.forget_callbacks,
         }
         await keep_house(chores, self._parts.sleep)
 

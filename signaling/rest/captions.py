@@ -22,6 +22,7 @@ async def start(call: Call) -> Answer:
         language=body.language_code,
         partials=body.partial_captions not in (False, "false"),
         max_duration_s=body.max_duration or DEFAULT_MAX_DURATION_S,
+        callback_url=body.status_callback_url or "",
     )
     record = await captions.start(admission, wanted)
     audit.captions_changed("started", record, call.dialect)

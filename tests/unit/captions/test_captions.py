@@ -349,3 +349,35 @@ async def test_the_core_refuses_a_tap_of_an_encrypted_session(world):
     record = world.start(session=replace(world.house.record))
     await refused(record, ErrorCode.FEATURE_NEEDS_CLEAR_MEDIA)
     assert world.statuses() == []
+
+
+STATUS_URL = "http://127.0.0.1:9/status"
+
+
+async def test_a_status_url_gets_the_events_of_its_captions_and_no_others(world):
+    await speaker(world)
+    record = await world.start(callback_url=STATUS_URL)
+    key = world.project.api_key
+    (own,) = await world.store.callbacks.known_callbacks_of(key)
+    assert own.wants("captions", record.id)
+    assert not own.wants("captions", "others")
+    assert not own.wants("render", record.id)
+    # It is no registration: the application neither sees nor removes it.
+    assert await world.store.callbacks.callbacks_of(key) == ()
+    await world.captions.stop(world.project, record.id)
+    await world.captions.forget_callbacks()
+    assert await world.store.callbacks.known_callbacks_of(key) == (own,)
+    world.house.time.advance(700)
+    await world.captions.forget_callbacks()
+    world.store.callbacks.forget_known()
+    assert await world.store.callbacks.known_callbacks_of(key) == ()
+
+
+async def test_a_status_url_that_may_not_be_asked_is_refused_and_a_failed_start_leaves_none(world):
+    await speaker(world)
+    asked = world.start(callback_url="http://10.0.0.1/status")
+    await refused(asked, ErrorCode.INVALID_PARAMETER)
+    world.egress.room = 0
+    await refused(world.start(callback_url=STATUS_URL), ErrorCode.NO_CAPACITY)
+    assert world.notices == []
+    assert await world.store.callbacks.known_callbacks_of(world.project.api_key) == ()

@@ -93,6 +93,7 @@ async def test_each_refusal_has_its_cause(site):
     assert (status, answer["error"]) == (400, "invalid_parameter")
     assert "en-US, de-DE" in answer["message"]
     assert (await start(site, maxDuration=299))[0] == 400
+    assert (await start(site, statusCallbackUrl="http://10.0.0.1/status"))[0] == 400
     other = await site.create()
     body = {"sessionId": other, "token": token_of(site, session=other)}
     status, answer = await site.call("POST", site.path("/captions"), json=body)

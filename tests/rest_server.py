@@ -44,7 +44,7 @@ from signaling.rest.downloads import DownloadParts, Downloads
 from signaling.rest.live_sessions import LiveConnection, LiveSession, LiveStream
 from signaling.rest.member_gate import MemberGate
 from signaling.rest.rooms import Rooms
-from signaling.sessions.explain import (
+from signaling.sessions.explanation import (
     Code,
     Explanation,
     Reason,

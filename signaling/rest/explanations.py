@@ -9,7 +9,7 @@ from sfu.media_view import EncodingView
 from signaling.domain.archiving import ArchiveStatus
 from signaling.http.answers import Answer, Reply, json_answer
 from signaling.rest.call import Call
-from signaling.sessions import explain
+from signaling.sessions import explanation
 
 Kind = Literal["audio", "video"]
 Bps = Annotated[int, Meta(description="Bits per second")]
@@ -18,7 +18,7 @@ Bps = Annotated[int, Meta(description="Bits per second")]
 class Reason(Reply, kw_only=True, omit_defaults=True):
     """`code` is stable, `message` is for people, `detail` is the media core's own name."""
 
-    code: explain.Code
+    code: explanation.Code
     message: str
     detail: str | None = None
 
@@ -151,7 +151,7 @@ async def explain_stream(call: Call) -> Answer:
     )
 
 
-def _track(track: explain.TrackReport) -> Track:
+def _track(track: explanation.TrackReport) -> Track:
     return Track(
         kind=track.kind.value,
         codec=track.codec,
@@ -174,7 +174,7 @@ def _encoding(view: EncodingView, *, live: bool) -> Encoding:
     )
 
 
-def _subscriber(report: explain.SubscriberReport) -> Subscriber:
+def _subscriber(report: explanation.SubscriberReport) -> Subscriber:
     return Subscriber(
         subscriber_id=report.subscriber,
         connection_id=report.connection,
@@ -186,7 +186,7 @@ def _subscriber(report: explain.SubscriberReport) -> Subscriber:
     )
 
 
-def _received(received: explain.Received) -> Received:
+def _received(received: explanation.Received) -> Received:
     return Received(
         kind=received.kind.value,
         flowing=received.flowing,
@@ -199,5 +199,5 @@ def _received(received: explain.Received) -> Received:
     )
 
 
-def _reason(reason: explain.Reason) -> Reason:
+def _reason(reason: explanation.Reason) -> Reason:
     return Reason(code=reason.code, message=reason.message, detail=reason.detail)

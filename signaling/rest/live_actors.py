@@ -14,7 +14,8 @@ from signaling.domain.session_state import Bucket
 from signaling.rest.live_sessions import Counts, LiveConnection, LiveSession, LiveStream
 from signaling.sessions.actor import SessionActor
 from signaling.sessions.directory import SessionDirectory
-from signaling.sessions.explain import Explanation, Readings, explain
+from signaling.sessions.explain import Readings, explain
+from signaling.sessions.explanation import Explanation
 
 MEASURE_S = 1.0
 """Time between the two readings of an explanation: long enough to measure bitrates."""

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from signaling.domain.session_options import SessionRecord
 from signaling.protocol.messages import VideoType
-from signaling.sessions.explain import Explanation
+from signaling.sessions.explanation import Explanation
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from sfu.ids import StreamId
 from signaling.domain.errors import NotFound, Refused
 from signaling.protocol import messages as m
 from signaling.rest.live_actors import EXPLANATIONS_AT_ONCE, OWN_AT_ONCE, LiveActors
-from signaling.sessions.explain import Code
+from signaling.sessions.explanation import Code
 from tests.conversation import House, settle
 
 

@@ -4,8 +4,9 @@ import asyncio
 from typing import Any
 
 import pytest
+from sealroute_client.credentials import Credentials
 from sealroute_client.rules import MAX_RETRY_S, RECONNECT_FOR_S, STAYED_UP_S
-from sealroute_client.signaling import Credentials, Signaling
+from sealroute_client.signaling import Signaling
 
 from tests.unit.client import virtual
 

@@ -8,6 +8,7 @@ from unittest import mock
 
 import pytest
 from sealroute_client import SealrouteError, Session, session
+from sealroute_client.codec import decode
 from sealroute_client.e2ee import frames, keys
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.e2ee.keys import Encryptor, PendingContext
@@ -15,7 +16,6 @@ from sealroute_client.e2ee.secret import KeyIds, hint_of
 from sealroute_client.e2ee.sframe import decode_header
 from sealroute_client.media import outbound
 from sealroute_client.publisher import PublishedTrack
-from sealroute_client.signaling import decode
 
 from tests.unit.client import virtual
 

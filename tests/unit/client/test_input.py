@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from sealroute_client import MediaSourceError
 from sealroute_client.bounds import is_bounded
 from sealroute_client.cli import parser
+from sealroute_client.codec import decode, encode
+from sealroute_client.credentials import Credentials
 from sealroute_client.media.sources import Playout, draw_pattern, open_media, read_counter
-from sealroute_client.signaling import Credentials, decode, encode
 
 
 @given(st.binary(max_size=200))

@@ -7,9 +7,11 @@ from unittest import mock
 
 import pytest
 from sealroute_client import NotConnected, RequestTimeout, Session, session, subscribing
+from sealroute_client.codec import decode
+from sealroute_client.credentials import Credentials
 from sealroute_client.errors import EncryptionInternalError
 from sealroute_client.rules import REQUEST_TIMEOUT_S
-from sealroute_client.signaling import Credentials, Signaling, decode
+from sealroute_client.signaling import Signaling
 
 from tests.unit.client import virtual
 

@@ -7,8 +7,9 @@ import ssl
 import aiohttp
 import pytest
 from sealroute_client import ConnectFailed
+from sealroute_client.credentials import Credentials
 from sealroute_client.reaching import unreached
-from sealroute_client.signaling import Credentials, Signaling
+from sealroute_client.signaling import Signaling
 
 from bench.ports import free_port
 

@@ -7,10 +7,10 @@ import pytest
 from aiortc import AudioStreamTrack, VideoStreamTrack
 from sealroute_client import InvalidParameter, RecordingError, Session, events
 from sealroute_client.cli_output import printable, progress
+from sealroute_client.credentials import Credentials
 from sealroute_client.emitter import Emitter, Event
 from sealroute_client.media.recording import make_folder
 from sealroute_client.media.sources import is_device_name, open_source
-from sealroute_client.signaling import Credentials
 
 
 @pytest.mark.parametrize(

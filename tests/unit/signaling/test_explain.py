@@ -33,7 +33,8 @@ from signaling.domain.errors import NotFound
 from signaling.domain.roles import Role
 from signaling.domain.session_options import MediaMode
 from signaling.protocol import messages as m
-from signaling.sessions.explain import SENTENCES, Code, Readings, explain
+from signaling.sessions.explain import Readings, explain
+from signaling.sessions.explanation import SENTENCES, Code
 from tests.domain_room import Room
 
 AUDIO, VIDEO = MediaKind.AUDIO, MediaKind.VIDEO

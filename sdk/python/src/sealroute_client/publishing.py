@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sealroute_client import events
+from sealroute_client.codec import Message
 from sealroute_client.e2ee.secret import KeyIds
 from sealroute_client.early import Early
 from sealroute_client.errors import (
@@ -20,7 +21,6 @@ from sealroute_client.media.sources import Source
 from sealroute_client.peers import PeerConnections
 from sealroute_client.publisher import PublishedTrack, Publisher
 from sealroute_client.rules import E2EE_FORMAT
-from sealroute_client.signaling import Message
 from sealroute_client.uplink import VIDEO_CODECS, Uplink
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from sealroute_client import events
+from sealroute_client.codec import Message
 from sealroute_client.emitter import camel_case
 from sealroute_client.errors import ServerError, UnexpectedServerResponse
 from sealroute_client.publisher import Publisher
 from sealroute_client.received_signals import ReceivedSignals
-from sealroute_client.signaling import Message
 from sealroute_client.subscriber import Subscriber
 
 if TYPE_CHECKING:

@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCIceServer
 
 from sealroute_client import events, figures
+from sealroute_client.codec import Message
 from sealroute_client.complaints import Complaints
+from sealroute_client.credentials import Credentials
 from sealroute_client.e2ee import secret as secrets
 from sealroute_client.e2ee.signals import SignalContent
 from sealroute_client.e2ee.trust import SessionTrust, Trust
@@ -36,7 +38,7 @@ from sealroute_client.rules import E2EE_FORMAT
 from sealroute_client.secret_changes import SecretChanges
 from sealroute_client.server_messages import ServerMessages
 from sealroute_client.signal_rules import check_signal
-from sealroute_client.signaling import VERSION, Credentials, Message, Signaling
+from sealroute_client.signaling import VERSION, Signaling
 from sealroute_client.subscriber import Subscriber
 from sealroute_client.subscribing import Subscribing
 from sealroute_client.tasks import Tasks

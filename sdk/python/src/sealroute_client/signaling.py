@@ -7,13 +7,12 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
-import msgpack  # type: ignore[import-untyped]
 
-from sealroute_client.bounds import is_bounded
 from sealroute_client.checking import check_answer, check_message
+from sealroute_client.codec import Message, decode, encode
+from sealroute_client.credentials import Credentials
 from sealroute_client.endings import FINAL
 from sealroute_client.errors import (
     ConnectFailed,
@@ -44,7 +43,6 @@ from sealroute_client.rules import (
     SUBPROTOCOL,
 )
 
-PATH: Final = "/v1/signal"
 VERSION: Final = "0.1.0"
 RESUME_UNKNOWN: Final = "resume_unknown"
 READING_S: Final = 0.1
@@ -55,59 +53,6 @@ STRUNG_ALONG: Final = (
 )
 SHUTDOWN: Final = "serverShutdown"
 """The reason of an end that is none: the server, or another one of its kind, will be back."""
-SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
-
-Message = dict[str, object]
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Credentials:
-    url: str
-    api_key: str
-    session_id: str
-    token: str
-
-    @property
-    def socket_url(self) -> str:
-        """Errors: InvalidParameter."""
-        try:
-            parts = urlsplit(self.url)
-            host = parts.hostname
-        except ValueError:
-            raise InvalidParameter("The URL of the server is not a URL") from None
-        scheme = SCHEMES.get(parts.scheme)
-        if scheme is None or not host:
-            raise InvalidParameter(
-                "The URL of the server begins with http:// or https://, as in http://host:8080"
-            )
-        return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + PATH, "", ""))
-
-
-def encode(message: Message) -> bytes:
-    """Absent and None members are the same on the wire."""
-    packed: bytes = msgpack.packb(
-        {key: value for key, value in message.items() if value is not None}, use_bin_type=True
-    )
-    return packed
-
-
-def decode(data: bytes) -> Message:
-    """Errors: ValueError for anything that is not a message."""
-    if not is_bounded(data):
-        raise ValueError("not msgpack")
-    try:
-        message = msgpack.unpackb(data, raw=False, strict_map_key=True)
-    except (
-        msgpack.UnpackException,
-        ValueError,
-        TypeError,
-        OverflowError,
-        RecursionError,
-    ) as error:
-        raise ValueError("not msgpack") from error
-    if not isinstance(message, dict) or not isinstance(message.get("t"), str):
-        raise ValueError("not a message")  # noqa: TRY004 - one error for all bad bytes
-    return message
 
 
 class Signaling:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sealroute_client import events
+from sealroute_client.codec import Message
 from sealroute_client.downlink import Downlink, Line
 from sealroute_client.early import Early
 from sealroute_client.emitter import Event
@@ -19,7 +20,6 @@ from sealroute_client.errors import (
 )
 from sealroute_client.losses import LostMeanwhile
 from sealroute_client.peers import PeerConnections
-from sealroute_client.signaling import Message
 from sealroute_client.subscriber import NO_CAPTIONS, Subscriber
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 import { afterRunning, type Clock } from '../clock';
 import { OTError, otError, PROTOCOL_ERRORS } from '../errors';
 import {
-  ANSWERS,
   OPEN_TIMEOUT_MS,
   PASSING,
   RECONNECT_FOR_MS,
@@ -21,16 +20,11 @@ import type {
   ServerMessage,
   Welcome,
 } from './messages';
-import { OverdueAnswers } from './overdue';
+import { type Reply, type RequestMessage, Requests } from './requests';
 import type { Socket } from './socket';
 import { clampedTimes } from './times';
 
-type DistributiveOmit<Union, Key extends PropertyKey> = Union extends unknown
-  ? Omit<Union, Key>
-  : never;
-
-export type RequestMessage = DistributiveOmit<ClientMessage, 'id'>;
-export type Reply = Exclude<ServerMessage, ErrorMessage>;
+export type { Reply, RequestMessage } from './requests';
 
 interface ChannelListener {
   onMessage(message: ServerMessage): void;
@@ -49,17 +43,6 @@ interface ChannelEnvironment {
   readonly openSocket: (url: string, subprotocol: string) => Socket;
 }
 
-interface Pending {
-  readonly request: ClientMessage['t'];
-  /** What answers it, but for an error. */
-  readonly answer: ServerMessage['t'];
-  /** Sent again when it was lost on its way; undefined: it ends with its socket. */
-  readonly message: ClientMessage | undefined;
-  readonly resolve: (reply: Reply) => void;
-  readonly reject: (error: OTError) => void;
-  readonly cancelTimeout: () => void;
-}
-
 /** Where every timer is late, as in a page in the background, the last answer to so many counts. */
 const MAX_CHECKS = 3;
 /** The server drops us after 2.5 silent keep-alive intervals; we are as patient with it. */
@@ -70,11 +53,7 @@ type State = 'new' | 'connecting' | 'open' | 'lost' | 'closed';
 export class SignalingChannel {
   private state: State = 'new';
   private socket: Socket | undefined;
-  private nextId = 1;
-  private readonly pending = new Map<number, Pending>();
-  private readonly overdue = new OverdueAnswers();
-  /** Requests made while the socket is lost. */
-  private waiting: ClientMessage[] = [];
+  private readonly requests: Requests;
   private welcome: Welcome | undefined;
   /** The greeting under way: it ends with its socket, other requests outlive theirs. */
   private greetingId: number | undefined;
@@ -102,7 +81,9 @@ export class SignalingChannel {
     private readonly hello: Omit<Hello, 't' | 'id' | 'resume'>,
     private readonly listener: ChannelListener,
     private readonly environment: ChannelEnvironment,
-  ) {}
+  ) {
+    this.requests = new Requests(environment.clock);
+  }
 
   get isOpen(): boolean {
     return this.state === 'open' || this.state === 'lost';
@@ -175,62 +156,45 @@ export class SignalingChannel {
   close(): void {
     // After the welcome this client is in the session, even if the answer has not come yet.
     if (this.state === 'open' || this.greetingId !== undefined) {
-      this.send({ t: 'bye', id: this.nextId++ });
+      this.send(this.requests.number({ t: 'bye' }));
     }
     this.shut();
   }
 
   /** No such request leaves from now on: what waits for a socket ends, what left goes once. */
   withdraw(isMeant: (message: ClientMessage) => boolean, error: OTError): void {
-    for (const [id, { message, ...rest }] of [...this.pending]) {
-      if (!message || !isMeant(message)) continue;
-      this.pending.set(id, { ...rest, message: undefined });
-    }
-    this.waiting = this.waiting.filter((message) => !isMeant(message));
-    if (this.state === 'lost') this.failMomentary(error);
+    this.requests.withdraw(isMeant);
+    if (this.state === 'lost') this.requests.failMomentary(error);
   }
 
   private enqueue(message: RequestMessage): Promise<Reply> {
-    const id = this.nextId++;
-    const numbered: ClientMessage = { ...message, id };
+    const numbered: ClientMessage = this.requests.number(message);
     // The server would close the WebSocket, and this message would come again over the next one.
     if (isTooLarge(numbered)) {
       return Promise.reject(otError('OT_INVALID_PARAMETER', 'The request is too large'));
     }
-    return new Promise((resolve, reject) => {
-      const cancelTimeout = afterRunning(this.environment.clock, REQUEST_TIMEOUT_MS, () => {
-        this.pending.delete(id);
-        this.overdue.await(id, message.t);
-        reject(otError('OT_TIMEOUT', 'The server did not answer in time'));
-      });
-      // An ICE restart is only good at its moment.
-      const again = message.t === 'restartIce' ? undefined : numbered;
-      const asked = { request: message.t, answer: answerTo(message) };
-      this.pending.set(id, { ...asked, resolve, reject, cancelTimeout, message: again });
-      if (this.state === 'lost') this.waiting.push(numbered);
-      else this.send(numbered);
+    const reply = this.requests.expect(numbered, {
+      ms: REQUEST_TIMEOUT_MS,
+      error: () => otError('OT_TIMEOUT', 'The server did not answer in time'),
+      comesAgain: true,
     });
+    if (this.state === 'lost') this.requests.hold(numbered);
+    else this.send(numbered);
+    return reply;
   }
 
   private async openAndGreet(resume: string | undefined): Promise<Welcome> {
     await this.openSocket();
-    const greeting: RequestMessage = {
-      t: 'hello',
-      ...this.hello,
-      ...(resume === undefined ? {} : { resume, received: this.received }),
-    };
-    const id = this.nextId++;
-    this.greetingId = id;
-    const reply = new Promise<Reply>((resolve, reject) => {
-      const cancelTimeout = afterRunning(this.environment.clock, OPEN_TIMEOUT_MS, () => {
-        this.pending.delete(id);
-        reject(otError('OT_CONNECT_FAILED', 'The server did not answer in time'));
-      });
-      const asked = { request: greeting.t, answer: answerTo(greeting) };
-      this.pending.set(id, { ...asked, resolve, reject, cancelTimeout, message: undefined });
+    const resuming = resume === undefined ? {} : { resume, received: this.received };
+    const greeting = this.requests.number({ t: 'hello' as const, ...this.hello, ...resuming });
+    this.greetingId = greeting.id;
+    const reply = this.requests.expect(greeting, {
+      ms: OPEN_TIMEOUT_MS,
+      error: () => otError('OT_CONNECT_FAILED', 'The server did not answer in time'),
+      comesAgain: false,
     });
-    this.answerTime.asked(id, this.environment.clock.now());
-    this.send({ ...greeting, id });
+    this.answerTime.asked(greeting.id, this.environment.clock.now());
+    this.send(greeting);
     return (await reply) as Welcome;
   }
 
@@ -287,23 +251,10 @@ export class SignalingChannel {
   }
 
   private settle(id: number, answer: ServerMessage | Fault): void {
-    const pending = this.pending.get(id);
     this.answerTime.answered(id, this.environment.clock.now());
     if (id === this.greetingId) this.greetingId = undefined;
-    const returned = this.overdue.take(id, answer);
-    if (returned) this.send({ ...returned, id: this.nextId++ });
-    if (!pending) return;
-    this.pending.delete(id);
-    pending.cancelTimeout();
-    if (!('t' in answer)) {
-      pending.reject(answer.error);
-    } else if (answer.t === 'error') {
-      pending.reject(this.refusalOf(pending.request, answer));
-    } else if (answer.t !== pending.answer) {
-      pending.reject(PROTOCOL_ERRORS.wrongAnswer(pending.request, answer.t));
-    } else {
-      pending.resolve(answer);
-    }
+    const returned = this.requests.settle(id, answer, this.refusalOf.bind(this));
+    if (returned) this.send(this.requests.number(returned));
   }
 
   /** A server that refuses to resume a connection only for now is tried again, as an absent one. */
@@ -328,7 +279,7 @@ export class SignalingChannel {
       this.end(ending);
     } else if (this.state === 'open') {
       this.state = 'lost';
-      this.failMomentary();
+      this.requests.failMomentary();
       this.lostAt = this.environment.clock.now();
       // A server that takes the client up and ends it at once is not asked more often than one that
       // does not answer, nor without end.
@@ -368,13 +319,13 @@ export class SignalingChannel {
       if (this.isClosed()) return;
       if (!welcome.resumed) {
         // The server forgot us: this would be another connection.
-        this.send({ t: 'bye', id: this.nextId++ });
+        this.send(this.requests.number({ t: 'bye' }));
         this.end();
         return;
       }
       this.becomeOpen(welcome);
       this.listener.onResumed(welcome, this.wasSilent);
-      this.sendAgain(welcome);
+      this.requests.takeUnsent(welcome.lastRequest).forEach((message) => this.send(message));
     } catch (error) {
       const isRefused = error instanceof OTError && error.name !== 'OT_CONNECT_FAILED';
       this.socket?.close();
@@ -382,18 +333,6 @@ export class SignalingChannel {
       else if (error.name !== 'OT_UNEXPECTED_SERVER_RESPONSE') this.end();
       else this.end({ reason: 'networkDisconnected', error });
     }
-  }
-
-  /** The server says up to which request all came; the answers to those follow by themselves. */
-  private sendAgain({ lastRequest }: Welcome): void {
-    const waiting = this.waiting;
-    this.waiting = [];
-    if (typeof lastRequest === 'number') {
-      for (const [id, { message }] of this.pending) {
-        if (message && id > lastRequest && !waiting.includes(message)) this.send(message);
-      }
-    }
-    waiting.filter(({ id }) => this.pending.has(id)).forEach((message) => this.send(message));
   }
 
   /** What came over this socket after its welcome. */
@@ -420,9 +359,9 @@ export class SignalingChannel {
   }
 
   private ping(rest: { received?: number }): void {
-    const id = this.nextId++;
-    this.answerTime.asked(id, this.environment.clock.now());
-    this.send({ t: 'ping', id, ...rest });
+    const ping = this.requests.number({ t: 'ping' as const, ...rest });
+    this.answerTime.asked(ping.id, this.environment.clock.now());
+    this.send(ping);
   }
 
   /** A dead network does not even close: the socket is given up without waiting for it. */
@@ -453,44 +392,16 @@ export class SignalingChannel {
     const { socket } = this;
     this.socket = undefined;
     socket?.close(1000);
-    this.failPending(otError('OT_NOT_CONNECTED', 'The session is not connected'));
-    this.waiting = [];
+    this.requests.failAll(otError('OT_NOT_CONNECTED', 'The session is not connected'));
   }
 
   private failGreeting(
     error = otError('OT_CONNECT_FAILED', 'The server closed the connection'),
   ): void {
-    const greeting = this.greetingId === undefined ? undefined : this.pending.get(this.greetingId);
-    if (!greeting || this.greetingId === undefined) return;
-    this.pending.delete(this.greetingId);
+    if (this.greetingId === undefined) return;
+    this.requests.fail(this.greetingId, error);
     this.greetingId = undefined;
-    greeting.cancelTimeout();
-    greeting.reject(error);
   }
-
-  /** An answer may be lost with the socket, and would be outdated when it came with the next. */
-  private failMomentary(error = otError('OT_NOT_CONNECTED', 'The connection was lost')): void {
-    for (const [id, { message, reject, cancelTimeout }] of this.pending) {
-      if (message) continue;
-      this.pending.delete(id);
-      cancelTimeout();
-      reject(error);
-    }
-  }
-
-  private failPending(error: OTError): void {
-    for (const { reject, cancelTimeout } of this.pending.values()) {
-      cancelTimeout();
-      reject(error);
-    }
-    this.pending.clear();
-  }
-}
-
-function answerTo(request: RequestMessage): ServerMessage['t'] {
-  // Of the downlink, the offer that follows says all.
-  if (request.t === 'restartIce' && request.direction === 'downlink') return 'ok';
-  return ANSWERS[request.t] ?? 'ok';
 }
 
 function errorOf({ name, message, number }: ErrorMessage): OTError {

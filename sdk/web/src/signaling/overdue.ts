@@ -2,7 +2,8 @@
 import type { Fault } from './codec';
 import type { ClientMessage, ServerMessage } from './messages';
 
-type Returned = { t: 'unpublish'; streamId: string } | { t: 'unsubscribe'; subscriberId: string };
+export type Returned =
+  { t: 'unpublish'; streamId: string } | { t: 'unsubscribe'; subscriberId: string };
 
 /** Of requests whose answer names something that is to be given back when it comes too late. */
 const MAKERS: ReadonlySet<ClientMessage['t']> = new Set(['publish', 'subscribe']);

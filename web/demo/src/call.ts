@@ -18,6 +18,8 @@ const FINAL = [
   'OT_UNSUPPORTED_BROWSER',
   'OT_INVALID_ENCRYPTION_SECRET',
 ];
+/** A camera that is off for longer is stopped, and its light with it; to start one takes a moment. */
+const CAMERA_REST_MS = 1_500;
 const CHAT = 'chat';
 const HAND = 'hand';
 
@@ -37,6 +39,7 @@ export class Call {
   private publisher: Publisher | undefined;
   private screen: Publisher | undefined;
   private readonly others: Others;
+  private restTimer: ReturnType<typeof setTimeout> | undefined;
   private hasLeft = false;
 
   constructor(
@@ -76,14 +79,22 @@ export class Call {
 
   /** Switches camera or microphone; what was not there at first is looked for again. */
   async switch(kind: Kind, isOn: boolean): Promise<void> {
-    if (isOn && !this.media.tracks[kind]) return this.choose(kind, true);
+    if (kind === 'video') clearTimeout(this.restTimer);
+    if (isOn && !this.media.tracks[kind]) return this.open(kind, this.media.deviceId(kind) || true);
     this.page.dispatch({ type: 'device', kind, isOn });
     if (kind === 'audio') this.publisher?.publishAudio(isOn);
     else this.publisher?.publishVideo(isOn);
+    if (kind === 'video' && !isOn) this.letCameraRest();
+  }
+
+  /** Sends another device, from now on or once it is switched on. */
+  async choose(kind: Kind, deviceId: string): Promise<void> {
+    if (this.media.isResting(kind)) this.media.restAs(kind, deviceId);
+    else await this.open(kind, deviceId);
   }
 
   /** Sends another device, or the first one; a fault leaves the other kind as it is. */
-  async choose(kind: Kind, choice: string | true): Promise<void> {
+  private async open(kind: Kind, choice: string | true): Promise<void> {
     const wasOff = this.media.tracks[kind] !== undefined && !this.isOn(kind);
     const fault = await this.media.openOne(kind, choice);
     if (this.hasLeft) return this.media.close(kind);
@@ -91,6 +102,13 @@ export class Call {
     const isOn = track !== undefined && !wasOff;
     this.page.dispatch({ type: 'device', kind, isOn, fault });
     if (track) await this.sendTrack(kind, track, isOn);
+  }
+
+  private letCameraRest(): void {
+    this.restTimer = setTimeout(
+      () => void this.media.rest('video', () => this.hasLeft || this.isOn('video')),
+      CAMERA_REST_MS,
+    );
   }
 
   /** A device was unplugged: others are told so. */
@@ -147,6 +165,7 @@ export class Call {
 
   async leave(): Promise<void> {
     this.hasLeft = true;
+    clearTimeout(this.restTimer);
     this.stopScreen();
     this.publisher?.destroy();
     await this.session.disconnect();

@@ -36,6 +36,8 @@ export async function devicesOf(kind: Kind): Promise<readonly Named[]> {
 export class Lobby {
   faults: Partial<Record<Kind, Fault>> = {};
   private isOpen = false;
+  /** After a call the devices are off until somebody wants them. */
+  private isResting = false;
 
   constructor(
     private readonly media: OwnMedia,
@@ -50,9 +52,22 @@ export class Lobby {
   /** Captures what is chosen, and shows it. */
   async open(): Promise<void> {
     this.isOpen = true;
-    const choice = (kind: Kind): Choice => (this.wants(kind) ? true : null);
-    this.faults = await this.media.open({ audio: choice('audio'), video: choice('video') });
+    await this.capture();
     await this.show();
+  }
+
+  /** After a call: what was captured for it is released, and its lights go off. */
+  async rest(): Promise<void> {
+    this.isOpen = true;
+    this.isResting = true;
+    this.faults = {};
+    await this.media.close(...KINDS);
+    await this.show();
+  }
+
+  /** Captures what is chosen, if it rests. */
+  async wake(): Promise<void> {
+    if (this.isResting) await this.capture();
   }
 
   /** The call goes on with what was captured. */
@@ -84,14 +99,26 @@ export class Lobby {
       const fault = this.wants(kind) ? this.faults[kind] : undefined;
       return fault ? [words.say(`fault.${kind}.${fault}`)] : [];
     });
-    write(element('lobby-fault'), faults.join(' '));
+    const all = faults.length > 0 ? [...faults, words.say('lobby.without')] : [];
+    write(element('lobby-fault'), all.join(' '));
     for (const kind of KINDS) {
       mark(input(BOX[kind]), 'data-fault', this.faults[kind] ?? '');
       fill(LIST[kind], await devicesOf(kind), this.media.deviceId(kind), words);
     }
   }
 
+  private async capture(): Promise<void> {
+    this.isResting = false;
+    const choice = (kind: Kind): Choice =>
+      this.wants(kind) ? select(LIST[kind]).value || true : null;
+    this.faults = await this.media.open({ audio: choice('audio'), video: choice('video') });
+  }
+
   private async change(kind: Kind): Promise<void> {
+    if (this.isResting) {
+      await this.capture();
+      return this.show();
+    }
     let fault: Fault | undefined;
     if (this.wants(kind)) {
       fault = await this.media.openOne(kind, select(LIST[kind]).value || true);

@@ -15,7 +15,7 @@ import { Store } from './store';
 import { store as remember, stored } from './stored';
 import { stageOf, tilesOf } from './tiles';
 import { drawCall } from './view';
-import { chooseLanguage, Words } from './words';
+import { chooseLanguage, type Key, Words } from './words';
 
 const ALERT_MS = 8_000;
 const COPIED_MS = 2_000;
@@ -27,6 +27,8 @@ let secret = link.secret ?? generateSecret();
 let room = link.room;
 let words = new Words(chooseLanguage([stored('language'), ...navigator.languages]));
 let call: Call | undefined;
+/** How the last call ended, until the next one. */
+let parting: 'left' | 'ended' | undefined;
 let alertTimer: ReturnType<typeof setTimeout> | undefined;
 
 const announcer = new Announcer();
@@ -48,7 +50,7 @@ const page: Page = {
   },
   dispatch: (event) => store.dispatch(event),
   box: (key) => grid.box(key),
-  ended: (reason) => void leave().then(() => complain(named(reason))),
+  ended: (reason) => void leave('ended').then(() => complain(named(reason), true)),
   blocked: () =>
     document.addEventListener('pointerdown', () => void OT.unblockAudio().catch(() => undefined), {
       once: true,
@@ -93,8 +95,15 @@ function speak(language: string): void {
 }
 
 function writeLobby(): void {
-  write(element('lobby-title'), words.say(room ? 'lobby.titleJoin' : 'lobby.title'));
-  write(button('join'), words.say(room ? 'lobby.join' : 'lobby.start'));
+  const [title, label] = lobbyTexts();
+  write(element('lobby-title'), words.say(title));
+  write(button('join'), words.say(label));
+  element('another-call').hidden = parting === undefined;
+}
+
+function lobbyTexts(): [Key, Key] {
+  if (parting) return [parting === 'left' ? 'lobby.titleLeft' : 'lobby.titleEnded', 'lobby.again'];
+  return room ? ['lobby.titleJoin', 'lobby.join'] : ['lobby.title', 'lobby.start'];
 }
 
 // --- joining and leaving --------------------------------------------------------------
@@ -110,7 +119,8 @@ function prepareLobby(): void {
   input('name').value = stored('name') ?? '';
   input('secret').value = secret;
   writeLobby();
-  if (window.isSecureContext && 'OT' in window) void lobby.open();
+  if (parting) void lobby.rest();
+  else if (window.isSecureContext && 'OT' in window) void lobby.open();
 }
 
 async function join(): Promise<void> {
@@ -138,6 +148,7 @@ async function enter(name: string, given: string): Promise<void> {
   remember('name', name);
   const admission = await enterRoom(room, name);
   room = admission.sessionId;
+  await lobby.wake();
   history.replaceState(null, '', writeLink(window.location.href, room, secret));
   // The link has the secret; no field of the page goes on to hold it.
   input('secret').value = '';
@@ -148,13 +159,15 @@ async function enter(name: string, given: string): Promise<void> {
     store.dispatch({ type: 'device', kind, isOn, fault });
   }
   lobby.close();
+  parting = undefined;
   call = new Call(page, media, { admission, name, secret });
   await call.join();
 }
 
-async function leave(): Promise<void> {
+async function leave(how?: 'left' | 'ended'): Promise<void> {
   const leaving = call;
   call = undefined;
+  parting = how;
   await leaving?.leave().catch(() => undefined);
   document.querySelectorAll('dialog').forEach((one) => one.close());
   input('message').value = '';
@@ -177,7 +190,9 @@ async function toggleScreen(): Promise<void> {
     await call?.shareScreen();
   } catch (error) {
     call?.stopScreen();
-    throw error;
+    // Closed without a choice, or forbidden by the system: browsers say the same of both.
+    const isRefused = error instanceof Error && error.name === 'OT_USER_MEDIA_ACCESS_DENIED';
+    throw isRefused ? named('SCREEN_NOT_SHARED') : error;
   }
 }
 
@@ -263,7 +278,7 @@ const CLICKS: Readonly<Record<string, Action>> = {
   'open-chat': () => showPanel('chat'),
   'close-panel': () => showPanel(null),
   'open-settings': () => openSettings(media, words, secret),
-  leave,
+  leave: () => leave('left'),
 };
 
 const SUBMITS: Readonly<Record<string, Action>> = {

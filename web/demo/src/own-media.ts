@@ -11,6 +11,8 @@ import {
 
 export class OwnMedia {
   readonly tracks: Partial<Record<Kind, MediaStreamTrack>> = {};
+  /** Devices that are off for now, and are the ones to come back to. */
+  private readonly resting: Partial<Record<Kind, string>> = {};
   /** One change after the other. */
   private last: Promise<unknown> = Promise.resolve();
 
@@ -47,8 +49,34 @@ export class OwnMedia {
     });
   }
 
+  /**
+   * Stops a device that is switched off, so that its light goes off, and remembers which one it was;
+   * unless it is wanted again by then.
+   */
+  rest(kind: Kind, isWanted: () => boolean): Promise<void> {
+    return this.next(() => {
+      const { [kind]: track } = this.tracks;
+      if (track && !isWanted()) {
+        const { deviceId = '' } = track.getSettings();
+        this.drop(kind);
+        this.resting[kind] = deviceId;
+      }
+      return Promise.resolve();
+    });
+  }
+
+  isResting(kind: Kind): boolean {
+    return this.resting[kind] !== undefined;
+  }
+
+  /** Another device is the one to come back to. */
+  restAs(kind: Kind, deviceId: string): void {
+    this.resting[kind] = deviceId;
+  }
+
+  /** The device in use, or the one that rests. */
   deviceId(kind: Kind): string {
-    return this.tracks[kind]?.getSettings().deviceId ?? '';
+    return this.tracks[kind]?.getSettings().deviceId ?? this.resting[kind] ?? '';
   }
 
   private adopt(kind: Kind, track: MediaStreamTrack): void {
@@ -64,6 +92,7 @@ export class OwnMedia {
   private drop(kind: Kind): void {
     this.tracks[kind]?.stop();
     delete this.tracks[kind];
+    delete this.resting[kind];
   }
 
   private next<Value>(job: () => Promise<Value>): Promise<Value> {

@@ -112,3 +112,23 @@ test('changes that follow each other at once happen one after the other', async 
   await Promise.all([media.openOne('video', true), media.close('audio', 'video')]);
   assert.deepEqual(Object.keys(media.tracks), []);
 });
+
+test('a device that rests is stopped, and is the one to come back to', async () => {
+  const { capture, asked } = machine({ audio: ['m'], video: ['c', 'd'] });
+  const media = new OwnMedia(capture, () => assert.fail('nothing was unplugged'));
+  await media.open({ audio: true, video: 'd' });
+  const camera = media.tracks.video as unknown as Track;
+  await media.rest('video', () => true);
+  assert.equal(camera.isStopped, false);
+  await media.rest('video', () => false);
+  assert.equal(camera.isStopped, true);
+  assert.equal(media.tracks.video, undefined);
+  assert.deepEqual([media.isResting('video'), media.deviceId('video')], [true, 'd']);
+  media.restAs('video', 'c');
+  await media.openOne('video', media.deviceId('video'));
+  assert.deepEqual(asked.at(-1), { audio: null, video: 'c' });
+  assert.deepEqual([media.isResting('video'), media.deviceId('video')], [false, 'c']);
+  await media.rest('video', () => false);
+  await media.close('video');
+  assert.equal(media.isResting('video'), false);
+});

@@ -46,6 +46,7 @@ def handle_publish(state: SessionState, command: FromClient[m.Publish], now_ms: 
             connection_id=command.connection,
             creation_time=command.now_unix_ms,
             name=request.name,
+            initials=request.initials,
             has_audio=request.has_audio and "audio" in kinds,
             has_video=request.has_video and "video" in kinds,
             video_type=request.video_type,

@@ -13,6 +13,7 @@ from signaling.protocol.parts import (
     FrameRate,
     Hint,
     Id,
+    Initials,
     Kid,
     Mid,
     Name,
@@ -56,6 +57,7 @@ class Publish(Request, frozen=True):
     video_dimensions: Dimensions | None = None
     frame_rate: FrameRate | None = None
     has_captions: bool = False
+    initials: Initials = ""
     e2ee_format: Annotated[str, Meta(max_length=16)] | None = None
 
 

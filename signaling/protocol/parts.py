@@ -17,6 +17,7 @@ Sdp = Annotated[str, Meta(max_length=131_072)]
 PeerSdp = Annotated[str, Meta(min_length=1, max_length=65_536)]
 PeerCandidateLine = Annotated[str, Meta(max_length=1_024)]
 Name = Annotated[str, Meta(max_length=1_000)]
+Initials = Annotated[str, Meta(max_length=16)]
 MediaKind = Literal["audio", "video"]
 FrameRate = Annotated[float, Meta(ge=0, le=1_000)]
 Count = Annotated[int, Meta(ge=0, lt=2**53)]
@@ -120,6 +121,7 @@ class StreamInfo(Value, frozen=True):
     frame_rate: float | None = None
     codecs: dict[MediaKind, ClientCodec] = {}
     has_captions: bool = False
+    initials: str = ""
 
 
 class Capabilities(Value, frozen=True):

@@ -116,9 +116,32 @@ test('blocked audio is reported, the video plays, and a click starts the audio',
   await bob.sees(streamId);
   const isBlocked = (id) => globalThis.lab.subscribers.get(id).isAudioBlocked();
   assert.equal(await bob.do(isBlocked, streamId), true);
+  // The element asks for the click.
+  const asking = () => document.querySelector('.OT_audio-blocked').style.display;
+  assert.equal(await bob.do(asking), '');
   await bob.page.mouse.click(5, 5);
   await bob.untilEvent('audioUnblocked');
   assert.equal(await bob.do(isBlocked, streamId), false);
+  assert.equal(await bob.do(asking), 'none');
+});
+
+test('initials stand in the place of a video that is off', async () => {
+  const room = await lab.server.createRoom();
+  const [ada, bob] = [await lab.join(room), await lab.join(room)];
+  const properties = { name: 'Ada Lovelace', initials: 'QX' };
+  await bob.sees(await ada.publish({ properties }));
+  const shown = (owner) => {
+    const { textContent, style } = document.querySelector(`.OT_${owner} .OT_initials`);
+    return style.display === 'none' ? '' : textContent;
+  };
+  const seen = async () => [await ada.do(shown, 'publisher'), await bob.do(shown, 'subscriber')];
+  assert.deepEqual(await seen(), ['', '']);
+  await ada.do(() => globalThis.lab.publishers[0].publishVideo(false));
+  await bob.untilEvent('videoDisabled');
+  assert.deepEqual(await seen(), ['QX', 'QX']);
+  await ada.do(() => globalThis.lab.publishers[0].publishVideo(true));
+  await bob.untilEvent('videoEnabled');
+  assert.deepEqual(await seen(), ['', '']);
 });
 
 test('levels of audio are told at both ends', async () => {

@@ -29,7 +29,7 @@ export interface PublisherStyle extends WidgetStyle {
 export interface PublisherProperties extends WidgetProperties, CaptureProperties {
   /** Name of the stream for the other clients, at most 1,000 characters. */
   name?: string;
-  /** Accepted for OpenTok.js; the SDK derives initials from the name. */
+  /** Shown in the place of a video that is off, at most 16 characters; without it those of the name. */
   initials?: string;
   /** As for `setStyle`. */
   style?: Partial<PublisherStyle>;

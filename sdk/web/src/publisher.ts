@@ -19,7 +19,7 @@ import { type Rows, rowsOf } from './rtc/stats';
 import type { PublisherRtcStatsReportArr, PublisherStatsArr } from './rtc/stats-shapes';
 import type { Source, StreamProperties } from './rtc/uplink';
 import type { Session } from './session';
-import type { Size, Stream } from './stream';
+import { initialsOf, shortened, type Size, type Stream } from './stream';
 import { play } from './ui/playback';
 import { type Target, View } from './ui/view';
 
@@ -92,6 +92,7 @@ export class Publisher extends VideoSettings {
       role: 'publisher',
       id: this.id,
       name: properties.name ?? '',
+      initials: shortened(properties.initials) || initialsOf(properties.name ?? ''),
       isMirrored: properties.mirror ?? !this.media.isScreen,
       properties,
     });
@@ -216,7 +217,7 @@ export class Publisher extends VideoSettings {
     const { video, audio } = this.media;
     const { width, height, frameRate } = video?.getSettings() ?? {};
     return {
-      name: this.properties.name ?? '',
+      ...this.names(),
       hasAudio: audio !== undefined && this.wantsAudio,
       hasVideo: video !== undefined && this.sendsVideo,
       ...(video ? { videoType: this.video.type } : {}),
@@ -224,6 +225,12 @@ export class Publisher extends VideoSettings {
       ...(frameRate ? { frameRate } : {}),
       ...this.captionsConsent(),
     };
+  }
+
+  private names(): Pick<StreamProperties, 'name' | 'initials'> {
+    const { name = '' } = this.properties;
+    const initials = shortened(this.properties.initials);
+    return initials ? { name, initials } : { name };
   }
 
   private captionsConsent(): Pick<StreamProperties, 'hasCaptions'> {
@@ -385,6 +392,7 @@ export class Publisher extends VideoSettings {
 
   private show(): void {
     const { video } = this.view;
+    this.view.hideVideo(!this.wantsVideo || this.media.video === undefined);
     video.srcObject = this.media.stream;
     void play({ video, onBlocked: () => undefined, onUnblocked: () => undefined });
   }
@@ -404,6 +412,7 @@ export class Publisher extends VideoSettings {
     const { video } = this.media;
     if (!video) return;
     video.enabled = isWanted;
+    this.view.hideVideo(!isWanted);
     await this.applyVideo();
   }
 
@@ -428,7 +437,9 @@ export class Publisher extends VideoSettings {
   private async rows(): Promise<Rows> {
     const senders = this.senders();
     if (senders.length === 0) throw otError('OT_NOT_CONNECTED', 'The publisher is not published');
-    return rowsOf(await Promise.all(senders.map((sender) => sender.getStats())));
+    const reports = await Promise.all(senders.map((sender) => sender.getStats()));
+    if (!this.binding) throw otError('OT_NOT_CONNECTED', 'The publisher is not published any more');
+    return rowsOf(reports);
   }
 
   private senders(): MediaSender[] {

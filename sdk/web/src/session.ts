@@ -100,6 +100,11 @@ export class Session extends Emitter<SessionEvents> {
     return this.sessionId;
   }
 
+  /** Whether this client is in the session. */
+  isConnected(): boolean {
+    return this.connection !== undefined;
+  }
+
   /** What the server has confirmed, and whether media and signals can be exchanged. */
   get encryptionState(): SessionEncryptionState {
     return this.trust.state;

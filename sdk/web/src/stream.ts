@@ -22,6 +22,8 @@ export type PropertyChange =
       readonly newValue: Size;
     };
 
+const MAX_INITIALS = 16;
+
 /** What one publisher sends, as everybody in the session knows it. */
 export class Stream {
   /** Id of the stream in its session. */
@@ -32,7 +34,7 @@ export class Stream {
   readonly creationTime: number;
   /** Name that the publisher chose, or an empty string. */
   readonly name: string;
-  /** First letters of the name's words. */
+  /** Those that the publisher chose, else the first letters of the name's words. */
   readonly initials: string;
   /** Frames per second of the publisher's capture; 0: not known. */
   readonly frameRate: number;
@@ -55,7 +57,7 @@ export class Stream {
     this.id = info.streamId;
     this.creationTime = info.creationTime;
     this.name = info.name ?? '';
-    this.initials = initialsOf(this.name);
+    this.initials = info.initials || initialsOf(this.name);
     this.frameRate = info.frameRate ?? 0;
     this.videoType = info.videoType ?? undefined;
     this.hasAudio = info.hasAudio ?? false;
@@ -83,7 +85,13 @@ export class Stream {
   }
 }
 
-function initialsOf(name: string): string {
+/** Initials as the server takes them. */
+export function shortened(initials: string | undefined): string {
+  return [...(initials ?? '')].slice(0, MAX_INITIALS).join('');
+}
+
+/** Of the first and the last word. */
+export function initialsOf(name: string): string {
   const words = name.split(/\s+/).filter(Boolean);
   return [words[0], words.length > 1 ? words.at(-1) : undefined]
     .map((word) => [...(word ?? '')][0]?.toUpperCase() ?? '')

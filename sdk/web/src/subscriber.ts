@@ -16,7 +16,8 @@ import type { SubscriberStats } from './rtc/stats-shapes';
 import type { RemoteSender } from './rtc/track-stats';
 import { ShownMedia, type ExpectedVideo } from './shown-media';
 import type { Size, Stream } from './stream';
-import { forgetPlayable, isBlocked, type Playable } from './ui/playback';
+import type { StreamState } from './ui/indicators';
+import { forgetPlayable, isBlocked, type Playable, unblockAll } from './ui/playback';
 import { SubscriberQuality, WATCHED_OF_SUBSCRIBER } from './subscriber-quality';
 import { type Target, View, type WidgetProperties, type WidgetStyle } from './ui/view';
 import { Widget } from './ui/widget';
@@ -24,7 +25,7 @@ import { defineNotBuilt, type Rejecting, type Throwing } from './unsupported';
 
 /** Parts of a Subscriber's element that can be switched. */
 export interface SubscriberStyle extends WidgetStyle {
-  /** Kept, and has no effect: `audioBlocked` says what the element does not show. */
+  /** The button that asks for a click where the browser blocks the audio; `off` hides it. */
   audioBlockedDisplayMode: 'auto' | 'on' | 'off';
 }
 
@@ -49,9 +50,6 @@ export interface SubscriberProperties extends WidgetProperties {
   /** Whether video is received from the start; the default is true. */
   subscribeToVideo?: boolean;
 }
-
-/** Whether the link carries the video. */
-type StreamState = 'ok' | 'limited' | 'paused';
 
 /** Members of UpdateSubscriber; what is missing stays as it was. */
 export interface SubscriberPreferences {
@@ -141,6 +139,8 @@ export class Subscriber extends Widget<SubscriberEvents, SubscriberStyle> {
       role: 'subscriber',
       id: this.id,
       name: stream.name,
+      initials: stream.initials,
+      onUnblock: () => void unblockAll().catch(() => undefined),
       isMirrored: false,
       properties,
     });
@@ -150,8 +150,8 @@ export class Subscriber extends Widget<SubscriberEvents, SubscriberStyle> {
     this.view.video.addEventListener('resize', () => this.onResize());
     this.playable = {
       video: this.view.video,
-      onBlocked: () => this.dispatch('audioBlocked', {}),
-      onUnblocked: () => this.dispatch('audioUnblocked', {}),
+      onBlocked: () => this.onBlocked(true),
+      onUnblocked: () => this.onBlocked(false),
     };
     this.media = new ShownMedia(this.playable);
     addOutput(this.view.video);
@@ -313,6 +313,7 @@ export class Subscriber extends Widget<SubscriberEvents, SubscriberStyle> {
     const before = this.streamState;
     this.streamState = streamState;
     if (before === streamState) return;
+    this.view.showTrouble(streamState);
     if (before === 'limited') this.dispatch('videoDisableWarningLifted', {});
     if (streamState === 'limited') this.dispatch('videoDisableWarning', {});
     if (streamState === 'paused' || before === 'paused') {
@@ -391,6 +392,11 @@ export class Subscriber extends Widget<SubscriberEvents, SubscriberStyle> {
     this.view.hideVideo(expected === 'nothing' || (expected === 'stills' && !hasFrame));
   }
 
+  private onBlocked(isBlocked: boolean): void {
+    this.view.showBlocked(isBlocked);
+    this.dispatch(isBlocked ? 'audioBlocked' : 'audioUnblocked', {});
+  }
+
   private act({ event, report, recheck }: HealthActions): void {
     if (recheck) this.binding?.recheck(recheck);
     if (report) this.binding?.report(report, this.health.counts);
@@ -440,7 +446,10 @@ export class Subscriber extends Widget<SubscriberEvents, SubscriberStyle> {
     if (this.media.tracks.length === 0) {
       throw otError('OT_NOT_CONNECTED', 'The subscriber is not connected');
     }
-    return rowsOf(await Promise.all(this.media.tracks.map(({ receiver }) => receiver.getStats())));
+    const reports = await Promise.all(this.media.tracks.map((one) => one.receiver.getStats()));
+    // Who asked may have taken away meanwhile what the answer was for.
+    if (this.isDestroyed) throw otError('OT_NOT_CONNECTED', 'The subscriber was destroyed');
+    return rowsOf(reports);
   }
 
   static {

@@ -304,6 +304,8 @@ pub struct Publish {
     pub frame_rate: Option<f64>,
     /// `hasCaptions`
     pub has_captions: Option<bool>,
+    /// `initials`
+    pub initials: Option<String>,
     /// `e2eeFormat`
     pub e2ee_format: Option<String>,
 }
@@ -325,6 +327,7 @@ impl Write for Publish {
         map.member("videoDimensions", &self.video_dimensions);
         map.member("frameRate", &self.frame_rate);
         map.member("hasCaptions", &self.has_captions);
+        map.member("initials", &self.initials);
         map.member("e2eeFormat", &self.e2ee_format);
     }
 }
@@ -1059,6 +1062,8 @@ pub struct StreamInfo {
     pub codecs: Option<BTreeMap<TrackKind, CodecName>>,
     /// `hasCaptions`
     pub has_captions: Option<bool>,
+    /// `initials`
+    pub initials: Option<String>,
 }
 
 impl fmt::Debug for StreamInfo {
@@ -1081,6 +1086,7 @@ impl Part for StreamInfo {
             frame_rate: members.optional_or_null("frameRate", read::number(None, None))?,
             codecs: members.optional("codecs", read::map(read::word, read::word))?,
             has_captions: members.optional("hasCaptions", read::flag)?,
+            initials: members.optional("initials", read::text(None, None))?,
         })
     }
 }

@@ -67,6 +67,7 @@ _StreamInfo: Final = Part(
         "frameRate": or_null(number()),
         "codecs": table(one_of("audio", "video"), one_of("av1", "h264", "opus", "vp8", "vp9")),
         "hasCaptions": flag(),
+        "initials": text(),
     },
 )
 _IceServer: Final = Part(

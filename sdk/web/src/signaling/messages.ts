@@ -34,6 +34,7 @@ export interface Publish {
   readonly videoDimensions?: Dimensions | null;
   readonly frameRate?: number | null;
   readonly hasCaptions?: boolean;
+  readonly initials?: string;
   readonly e2eeFormat?: string | null;
   readonly id: number;
 }
@@ -256,6 +257,7 @@ export interface StreamInfo {
   readonly frameRate?: number | null;
   readonly codecs?: { readonly [Key in 'audio' | 'video']?: 'av1' | 'h264' | 'opus' | 'vp8' | 'vp9' };
   readonly hasCaptions?: boolean;
+  readonly initials?: string;
 }
 
 export interface IceServer {

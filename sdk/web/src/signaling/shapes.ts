@@ -41,6 +41,7 @@ const StreamInfo = part({
   frameRate: opt(number().orNull()),
   codecs: opt(map(word('audio', 'video'), word('av1', 'h264', 'opus', 'vp8', 'vp9'))),
   hasCaptions: opt(flag()),
+  initials: opt(text()),
 });
 
 const IceServer = part({

@@ -1,6 +1,7 @@
 /** The element of a Publisher or Subscriber: a box with a video, a name and few controls. */
 import type { StreamEncryptionState } from '../e2ee/trust';
 import { otError } from '../errors';
+import { Indicators, type StreamState } from './indicators';
 
 export type InsertMode = 'replace' | 'after' | 'before' | 'append';
 export type FitMode = 'cover' | 'contain';
@@ -16,7 +17,7 @@ export interface WidgetStyle {
   buttonDisplayMode: 'auto' | 'on' | 'off';
   /** The name; `off` hides it. */
   nameDisplayMode: 'auto' | 'on' | 'off';
-  /** Kept, and has no effect: nothing is shown in the place of a disabled video. */
+  /** The sign of a video that the connection does not carry, or hardly; `off` hides it. */
   videoDisabledDisplayMode: 'auto' | 'on' | 'off';
 }
 
@@ -45,6 +46,10 @@ interface ViewOptions {
   readonly role: 'publisher' | 'subscriber';
   readonly id: string;
   readonly name: string;
+  /** Shown in the place of a video that is off. */
+  readonly initials: string;
+  /** Asked for by a click, where the browser blocks the audio. */
+  readonly onUnblock?: () => void;
   readonly isMirrored: boolean;
   readonly properties: WidgetProperties;
 }
@@ -70,6 +75,7 @@ export class View {
   private readonly nameLabel: HTMLElement | undefined;
   private lock: HTMLElement | undefined;
   private muteButton: HTMLButtonElement | undefined;
+  private readonly indicators: Indicators | undefined;
   private wasInserted = false;
 
   constructor(target: Target, options: ViewOptions) {
@@ -89,6 +95,8 @@ export class View {
     this.element.append(this.video);
     if (properties.showControls !== false) {
       this.nameLabel = makeNameLabel(options.name);
+      const { initials, onUnblock = () => undefined } = options;
+      this.indicators = new Indicators(this.element, initials, onUnblock);
       this.element.append(this.nameLabel);
     }
   }
@@ -126,9 +134,20 @@ export class View {
 
   hideVideo(isHidden: boolean): void {
     this.video.style.visibility = isHidden ? 'hidden' : '';
+    this.indicators?.showInitials(isHidden);
+  }
+
+  /** What the connection does to the video. */
+  showTrouble(streamState: StreamState): void {
+    this.indicators?.showTrouble(streamState);
+  }
+
+  showBlocked(isBlocked: boolean): void {
+    this.indicators?.showBlocked(isBlocked);
   }
 
   setStyle(key: string, value: unknown): void {
+    this.indicators?.setMode(key, value);
     if (key === 'nameDisplayMode' && this.nameLabel) {
       this.nameLabel.style.display = value === 'off' ? 'none' : '';
     } else if (key === 'buttonDisplayMode' && this.muteButton) {

@@ -1,5 +1,6 @@
 /** What a Publisher and a Subscriber have in common: an element on the page, and its looks. */
 import { Emitter } from '../events';
+import type { Stream } from '../stream';
 import type { View, WidgetProperties, WidgetStyle } from './view';
 
 /** An element on the page, and its looks. */
@@ -7,8 +8,15 @@ export abstract class Widget<
   Events extends object,
   Style extends WidgetStyle,
 > extends Emitter<Events> {
+  /** What is published or subscribed to. */
+  abstract readonly stream: Stream | undefined;
   protected abstract readonly view: View;
   protected abstract readonly properties: WidgetProperties;
+
+  /** The same as `stream.streamId`; applications use both. */
+  get streamId(): string | undefined {
+    return this.stream?.streamId;
+  }
 
   /** The element on the page; `undefined` with `insertDefaultUI: false`. */
   get element(): HTMLElement | undefined {

@@ -2,13 +2,10 @@
 
 It decodes what participants send, so somebody may have taken it over. What no process of its job
 reports at that moment is a `LineError`; a time is never more than what can be true, and what a file
-is the server finds out by itself (`finished_file`).
+is the server finds out by itself (`finished_files`).
 """
 
-import os
-import stat
 from collections.abc import Mapping
-from pathlib import Path
 
 from sfu.egress.control import (
     DoneLine,
@@ -73,16 +70,3 @@ def recorded_ms(said_ms: int, elapsed_ms: int) -> int:
     """Of the time that a process says to have recorded, what can be true `elapsed_ms` after the
     beginning of the archive."""
     return min(said_ms, max(0, elapsed_ms) + AHEAD_MS)
-
-
-def finished_file(file: Path) -> int:
-    """The size of a finished archive. Call it when its process has ended.
-
-    Errors: `LineError` where there is no such file: a link to another one is none."""
-    try:
-        found = os.lstat(file)
-    except OSError as cause:
-        raise LineError("there is no file") from cause
-    _require(stat.S_ISREG(found.st_mode) and found.st_nlink == 1, "it is no file of its own")
-    _require(found.st_size > 0, "the file is empty")
-    return found.st_size

@@ -103,8 +103,8 @@ class OutputLine(Struct, tag_field="line", tag="output", frozen=True):
 
 
 class DoneLine(Struct, tag_field="line", tag="done", frozen=True):
-    size_bytes: Count
-    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    """The file is complete. What it is the server finds out by itself (`finished_files`)."""
+
     recorded_ms: Count
 
 

@@ -18,7 +18,7 @@ from config.settings import EgressSettings
 from sfu.egress import capacity
 from sfu.egress.broadcast_jobs import BroadcastJob, BroadcastListener
 from sfu.egress.child_link import SILENCE_S, ChildLink, spawn
-from sfu.egress.child_reports import ChildReports, finished_file, recorded_ms
+from sfu.egress.child_reports import ChildReports, recorded_ms
 from sfu.egress.composition import Composition, Layout
 from sfu.egress.control import (
     DoneLine,
@@ -37,6 +37,7 @@ from sfu.egress.control import (
     Up,
 )
 from sfu.egress.deaths import Deaths
+from sfu.egress.finished_files import Measured, measured
 from sfu.egress.forks import COMPOSING_ZYGOTE, ZYGOTE, ForkError, Zygote
 from sfu.egress.jobs import ArchiveJob, EgressError, Finished, JobListener, OutputListener
 from sfu.egress.live_run import LiveListener, LiveRun, archive_job
@@ -50,6 +51,8 @@ _OLDEST_START_US = 60 * _MICROSECONDS
 """A wall clock that was set meanwhile does not put the beginning into another hour."""
 
 Outcome = Finished | FailedLine
+_NO_FILE = Measured(0, b"")
+"""Of a broadcast."""
 
 
 class Supervisor:
@@ -336,15 +339,15 @@ async def _checked(
     if not isinstance(last, DoneLine):
         return last
     name = ARCHIVE_FILE if job.composition is None else COMPOSED_FILE
-    file, size_bytes = Path(job.folder) / name, 0
+    file, found = Path(job.folder) / name, _NO_FILE
     if job.live is None:
         try:
-            size_bytes = await asyncio.to_thread(finished_file, file)
+            found = await measured(file)
         except LineError as lie:
             _count_lie(totals, lie)
             return None
     recorded = recorded_ms(last.recorded_ms, elapsed_ms)
-    return Finished(file, size_bytes, bytes.fromhex(last.sha256), recorded)
+    return Finished(file, found.size_bytes, found.sha256, recorded)
 
 
 def _count_lie(totals: Counter[str], lie: LineError) -> None:

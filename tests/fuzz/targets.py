@@ -227,7 +227,7 @@ def child_lines(data: bytes) -> None:
             reports.check(said)
             if isinstance(said, ProgressLine | DoneLine):
                 assert 0 <= recorded_ms(said.recorded_ms, 1_000) <= 1_000 + AHEAD_MS
-                assert 0 <= said.size_bytes <= MAX_NUMBER
+                assert 0 <= said.recorded_ms <= MAX_NUMBER
             assert not isinstance(said, FailedLine) or said.text.isprintable() or not said.text
 
 

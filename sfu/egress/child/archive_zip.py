@@ -1,6 +1,5 @@
 """The archive as a zip: stored, not compressed (media does not shrink), the manifest first."""
 
-import hashlib
 import json
 import os
 import time
@@ -48,16 +47,6 @@ def write_zip(
                         on_progress()
         opened.flush()
         os.fsync(opened.fileno())
-
-
-def digest_of(file: Path, on_progress: Callable[[], None] = lambda: None) -> bytes:
-    """The SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with file.open("rb") as source:
-        while chunk := source.read(_CHUNK_BYTES):
-            digest.update(chunk)
-            on_progress()
-    return digest.digest()
 
 
 def _entry(name: str, moment: Moment, size: int) -> zipfile.ZipInfo:

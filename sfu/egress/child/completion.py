@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from sfu.egress.child import names
-from sfu.egress.child.archive_zip import digest_of, write_zip
+from sfu.egress.child.archive_zip import write_zip
 from sfu.egress.child.journal import read_journal
 from sfu.egress.child.manifest import History, history_of, manifest, recorded_us
 from sfu.egress.child.part import repair
@@ -30,7 +30,6 @@ LOCK_S = 3_600.0
 
 class Result(Struct, frozen=True):
     size_bytes: int
-    sha256: str
     recorded_ms: int
 
 
@@ -134,9 +133,7 @@ def complete(
         raise
     if recorded is None:
         return None
-    result = Result(
-        unfinished.stat().st_size, digest_of(unfinished, on_progress).hex(), recorded // 1000
-    )
+    result = Result(unfinished.stat().st_size, recorded // 1000)
     unfinished.replace(folder / form.file)
     _store(folder, result)
     _remove_all_but_archive(folder, form, on_progress)

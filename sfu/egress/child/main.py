@@ -6,7 +6,6 @@ completed its files. An error that is not the disk's ends it at once; the next p
 the folder.
 """
 
-import hashlib
 import os
 import socket
 import struct
@@ -54,7 +53,6 @@ BACKLOG_US = 3_000_000
 """How much longer it is read while there is more: a busy machine is behind."""
 FIRST_LINE_S = 10.0
 _NO_MEDIA = FailedLine("no_media", "Nothing was recorded: no stream sent a frame.")
-_NO_FILE = hashlib.sha256().hexdigest()
 _RECORD = struct.Struct("<BBHIQ")
 _RTCP_UP = 6
 
@@ -86,7 +84,7 @@ def main(open_reader: OpenReader, kind: Kind = INDIVIDUAL) -> int:
             if not job.recover:
                 _Recorder(job, control, reporter, open_reader, kind).run(rest)
             if kind.form is None:
-                control.send(DoneLine(0, _NO_FILE, 0))
+                control.send(DoneLine(0))
             else:
                 _complete(job, control, reporter, kind.form)
     except OSError as failure:
@@ -102,7 +100,7 @@ def _complete(
     if result is None:
         control.send(_NO_MEDIA)
     else:
-        control.send(DoneLine(result.size_bytes, result.sha256, result.recorded_ms))
+        control.send(DoneLine(result.recorded_ms))
 
 
 def _failed(failure: OSError) -> FailedLine:

@@ -1,13 +1,15 @@
 """What a process of a job may report: a liar gets nothing for it."""
 
+import hashlib
 import os
 import sys
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from config.settings import EgressSettings
-from sfu.egress.child_reports import AHEAD_MS, ChildReports, finished_file, recorded_ms
+from sfu.egress.child_reports import AHEAD_MS, ChildReports, recorded_ms
 from sfu.egress.control import (
     DoneLine,
     FailedLine,
@@ -18,12 +20,13 @@ from sfu.egress.control import (
     RecordingLine,
     Up,
 )
+from sfu.egress.finished_files import measure
 from sfu.egress.live_outputs import HlsTarget, LiveOutputs, RtmpTarget
 from sfu.egress.supervisor import Supervisor
 from tests.unit.egress.jobs import OPEN_TAPS, Listener, Tap, job_in
 from tests.unit.egress.untrue_zygote import LIES, MOST
 
-DONE, FAILED = DoneLine(1, "0" * 64, 1), FailedLine("storage", "text")
+DONE, FAILED = DoneLine(1), FailedLine("storage", "text")
 READY, BEGUN, PROGRESS = ReadyLine(7), RecordingLine(0), ProgressLine(1, 1)
 LIVE = LiveOutputs(HlsTarget(2_000), (RtmpTarget("one", "rtmp://there/app", "name"),))
 HLS_READY = OutputLine("hls", "ready")
@@ -100,7 +103,16 @@ def test_what_is_no_file_of_its_own_is_no_archive(tmp_path, kind):
     (tmp_path / "there").write_text("somebody else's")
     NO_FILES[kind](tmp_path / "archive.zip", tmp_path / "there")
     with pytest.raises(LineError):
-        finished_file(tmp_path / "archive.zip")
+        measure(tmp_path / "archive.zip", Event())
+
+
+def test_a_checksum_that_nobody_waits_for_ends(tmp_path):
+    (tmp_path / "archive.zip").write_bytes(bytes(3_000_000))
+    stop = Event()
+    assert measure(tmp_path / "archive.zip", stop).size_bytes == 3_000_000
+    stop.set()
+    with pytest.raises(LineError):
+        measure(tmp_path / "archive.zip", stop)
 
 
 async def reported_by(kind, folder):
@@ -132,5 +144,6 @@ async def test_the_server_measures_what_a_process_says(tmp_path):
     assert 0 < events[1][1] <= 2 * AHEAD_MS
     result = events[2][1]
     assert result.size_bytes == len("its own")
+    assert result.sha256 == hashlib.sha256(b"its own").digest()
     assert 0 < result.recorded_ms <= 2 * AHEAD_MS
     assert "lies" not in counters

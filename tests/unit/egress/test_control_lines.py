@@ -43,7 +43,7 @@ SAMPLES = {
         ReadyLine(7),
         RecordingLine(-5),
         ProgressLine(1, 2, {"paused": 3}),
-        DoneLine(1, "0" * 64, 1),
+        DoneLine(1),
         FailedLine("storage", "text"),
     )
 }
@@ -182,13 +182,11 @@ def test_nor_an_answer_of_a_zygote_or_an_upload():
 @pytest.mark.parametrize(
     "line",
     [
-        DoneLine(1, "zz", 1),
-        DoneLine(-1, "0" * 64, 1),
+        DoneLine(-1),
         FailedLine("other", "text"),
         FailedLine("storage", "x" * 1_000),
         ProgressLine(-1, 0),
-        DoneLine(2**63, "0" * 64, 1),
-        DoneLine(1, "0" * 64, 2**63),
+        DoneLine(2**63),
         ProgressLine(2**63, 0),
         ProgressLine(0, 2**63),
         ProgressLine(0, 0, {"paused": 2**63}),

@@ -18,7 +18,7 @@ from sfu.egress.control import (
 from sfu.egress.zygote import serve
 
 MOST = 2**53
-DONE = DoneLine(MOST, "0" * 64, MOST)
+DONE = DoneLine(MOST)
 LIES = {
     "a link": (ReadyLine(), DONE),
     "an output of an archive": (ReadyLine(), OutputLine("hls", "live"), DONE),

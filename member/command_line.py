@@ -93,9 +93,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _serve(
     url: str, key: ProjectKey, secrets: SecretSource, policy: Policy, folder: Path
 ) -> None:
-    stop = asyncio.Event()
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop.set)
     egress = Supervisor(
         EgressSettings(children_max=policy.archives_max),
         close_within_s=FINISH_S,
@@ -103,7 +103,9 @@ async def _serve(
         composing_program=program_of(COMPOSING_ZYGOTE),
     )
     try:
-        await Service(Tools(url, key, secrets, policy, folder, egress)).run(stop)
+        service = Service(Tools(url, key, secrets, policy, folder, egress))
+        loop.add_signal_handler(signal.SIGHUP, service.doubt_secrets)
+        await service.run(stop)
     finally:
         await egress.close()
 

@@ -42,6 +42,10 @@ class Feed:
             return False
         return True
 
+    def now_us(self) -> int:
+        """On the clock of the records."""
+        return self._now_us()
+
     def missed(self, missed: records.Missed) -> None:
         self._write([records.missed_datagram(missed, self._now_us())])
 

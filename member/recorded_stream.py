@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from sealroute_client import Subscriber
 from sealroute_client.media.recording import Sample, is_key_frame
+from sealroute_client.subscriber import Loss
 
 from member.feed import Feed
 from member.stream_clock import StreamClock
@@ -23,6 +24,7 @@ class _Track:
     needs_key: bool
     last_us: int | None = None
     missed_since_us: int | None = None
+    loss: Loss = "network"
     asked_s: float = float("-inf")
 
 
@@ -36,6 +38,8 @@ class RecordedStream:
     forwards: dict[str, bool] = field(default_factory=dict)
     muted: dict[str, bool] = field(default_factory=dict)
     subscriber: Subscriber | None = None
+    on_doubt: Callable[[], None] = lambda: None
+    """Called when what comes is encrypted under another secret than those that are there."""
     _tracks: dict[str, _Track] = field(default_factory=dict)
     _clock: StreamClock | None = None
 
@@ -83,6 +87,9 @@ class RecordedStream:
             self._write(feed, at_us, sample)
         if self.subscriber is not None:
             self.subscriber.on_encoded = None
+        for track in self._tracks.values():
+            if track.loss == "secret":
+                self._write_missed(feed, track, feed.now_us())
         feed.event({"event": "streamRemoved", "stream": self.stream, "reason": ""})
 
     def wants_key_frame(self, ssrc: int) -> bool:
@@ -105,12 +112,24 @@ class RecordedStream:
             track.asked_s = now_s
             self.subscriber.request_key_frame()
 
-    def _on_loss(self, kind: str) -> None:
+    def _on_loss(self, kind: str, loss: Loss) -> None:
+        if loss == "secret":
+            self.on_doubt()
         track = self._tracks.get(kind)
-        if track is not None and kind == "video":
+        if track is None or (kind == "audio" and loss == "network"):
+            return
+        if kind == "video":
             track.needs_key = True
-            if track.missed_since_us is None:
-                track.missed_since_us = track.last_us
+        if track.missed_since_us is None:
+            track.missed_since_us = track.last_us
+        if loss == "secret":
+            track.loss = loss
+
+    @staticmethod
+    def _write_missed(feed: Feed, track: _Track, to_us: int) -> None:
+        if track.missed_since_us is not None:
+            feed.missed(Missed(track.ssrc, track.missed_since_us, to_us, track.loss))
+        track.missed_since_us, track.loss = None, "network"
 
     def _take(self, feed: Feed, sample: Sample) -> None:
         if self._clock is not None:
@@ -130,13 +149,12 @@ class RecordedStream:
             return
         # Time never goes back within a track.
         at_us = at_us if track.last_us is None else max(at_us, track.last_us + 1)
-        if track.missed_since_us is not None and key:
-            feed.missed(Missed(track.ssrc, track.missed_since_us, at_us))
+        if key or not is_video:
+            self._write_missed(feed, track, at_us)
         duration_us = _lasts_us(sample, at_us, track.last_us)
         record = FrameRecord(track.ssrc, sample.codec, key, at_us, duration_us, sample.data)
         is_written = feed.frame(record)
         track.needs_key = is_video and not is_written
-        track.missed_since_us = None
         track.last_us = at_us
 
 

@@ -22,6 +22,7 @@ from sealroute_client.events import ConnectionCreated
 
 from member.credentials import ProjectKey
 from member.feed import Feed
+from member.held_secret import HeldSecret
 from member.policy import Policy
 from member.recorded_stream import RecordedStream
 from member.secret_source import NoSecretError, SecretSource
@@ -33,6 +34,7 @@ log = logging.getLogger("sealroute.member")
 DRAIN_S = 0.4
 """What is on its way when the archive is stopped still comes: the last word is in the file."""
 TICK_S = 1.0
+SECRET_TICK_S = 0.5
 SETTLE_S = 20.0
 """For a stream whose tracks do not come."""
 HOLD_MS = 400
@@ -71,6 +73,7 @@ class Recording:
         self._report = report
         self._streams: dict[str, RecordedStream] = {}
         self._ssrcs = itertools.count(1)
+        self._secret = HeldSecret(tools.secrets, line.session)
         self._session: Session | None = None
         self._feed: Feed | None = None
         self._job: Job | None = None
@@ -127,6 +130,10 @@ class Recording:
         self._stopping.set()
         self._changed.set()
 
+    def doubt_secret(self) -> None:
+        """It is asked for again."""
+        self._secret.doubt()
+
     def forget_server(self) -> None:
         """Nobody hears of it any more; what is recorded is finished all the same."""
         self._report = lambda _line: None
@@ -144,6 +151,7 @@ class Recording:
                 "name": line.name,
                 "layoutClassList": line.layout_class_list,
             },
+            on_doubt=self.doubt_secret,
         )
         self._changed.set()
 
@@ -190,6 +198,7 @@ class Recording:
         log.info("archive %s: recording", self.archive)
         session.on("streamCreated", lambda _event: self._changed.set())
         self._spawn(self._watch(session))
+        self._spawn(self._follow_secret(session))
         try:
             async with asyncio.timeout(self._tools.policy.archive_s):
                 await self._follow(session)
@@ -207,7 +216,7 @@ class Recording:
         refuses one that the server calls clear or relayed before anything is sent."""
         name = self._line.session
         try:
-            secret = await self._tools.secrets.secret_of(name)
+            secret = await self._secret.first(time.monotonic())
         except NoSecretError as cause:
             raise FailedError("refused", str(cause)) from cause
         key = self._tools.key
@@ -220,7 +229,23 @@ class Recording:
         if session.encryption is None:
             await session.disconnect()
             raise FailedError("join_failed", "the session is not encrypted")
+        session.encryption.on_unknown_hint = self.doubt_secret
         return session
+
+    async def _follow_secret(self, session: Session) -> None:
+        """Whoever changes the secret is waited for some seconds: with the new one in time nothing
+        of the archive is lost. Until it is there, what is encrypted under it is left out."""
+        while True:
+            await asyncio.sleep(SECRET_TICK_S)
+            secret = await self._secret.changed(time.monotonic())
+            if secret is None:
+                continue
+            try:
+                await session.set_encryption_secret(secret)
+            except SealrouteError as refused:
+                log.warning("archive %s: the new secret is not used: %s", self.archive, refused)
+            else:
+                log.info("archive %s: the secret has changed", self.archive)
 
     async def _announce(self, session: Session) -> None:
         """Nobody is recorded without knowing it: all members hear it, and who comes later does. It

@@ -2,6 +2,7 @@
 customer's key service."""
 
 import asyncio
+import math
 import os
 import shlex
 from collections.abc import Sequence
@@ -20,15 +21,28 @@ class NoSecretError(Exception):
 
 
 class SecretSource(Protocol):
+    @property
+    def renewal(self) -> "Renewal": ...
+
     async def secret_of(self, session: str) -> str:
         """Errors: `NoSecretError`."""
 
 
 @dataclass(frozen=True, slots=True)
+class Renewal:
+    """When a source is asked again while something is recorded, in seconds: as a rule, and after a
+    doubt, at the soonest."""
+
+    every_s: float
+    doubted_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class OneSecret:
-    """The same for all sessions."""
+    """The same for all sessions, and for good."""
 
     _secret: str = field(repr=False)
+    renewal: Renewal = Renewal(math.inf, math.inf)
 
     async def secret_of(self, session: str) -> str:
         del session
@@ -37,9 +51,10 @@ class OneSecret:
 
 @dataclass(frozen=True, slots=True)
 class SecretFile:
-    """Read for each archive, so that a changed secret counts from the next one on."""
+    """Read again and again: members wait for each other some seconds when they change theirs."""
 
     path: Path
+    renewal: Renewal = Renewal(1.0, 1.0)
 
     async def secret_of(self, session: str) -> str:
         """Errors: `NoSecretError`."""
@@ -53,6 +68,7 @@ class SecretCommand:
     another exit code than 0 it says that the session is not to be recorded."""
 
     words: Sequence[str]
+    renewal: Renewal = Renewal(60.0, 5.0)
 
     @classmethod
     def of(cls, text: str) -> "SecretCommand":

@@ -47,6 +47,11 @@ class Service:
             task.cancel()
         await asyncio.gather(running, stopped, *self._tasks, return_exceptions=True)
 
+    def doubt_secrets(self) -> None:
+        """The operator says that they may have changed."""
+        for recording in self._recordings.values():
+            recording.doubt_secret()
+
     async def _stay(self) -> None:
         losses = 0
         while True:

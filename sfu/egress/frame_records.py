@@ -7,7 +7,7 @@ that is longer than a record is cut, and all its parts but the last are marked.
     0 kind u8 | 1 flags u8 | 2 version u16 | 4 ssrc u32 | 8 arrival_us u64
 
 The body of a frame's first part: `pts_us i64 | duration_us u32 | codec u8 | 3 bytes | data`; of its
-others the data alone. That of a loss: `from_us i64 | to_us i64`.
+others the data alone. That of what is missing: `from_us i64 | to_us i64 | reason u8`.
 """
 
 import struct
@@ -24,10 +24,13 @@ MAX_FRAME_BYTES = 8_388_608
 """A key frame of 4,096 pixels is far below."""
 CODECS = ("opus", "vp8", "h264")
 """By their numbers: what the SDK decrypts."""
+MISSED_REASONS = ("network", "secret")
+"""By their numbers, as the manifest has them. `secret`: what came is encrypted under one that the
+member service did not have."""
 _KINDS = {"opus": "audio", "vp8": "video", "h264": "video"}
 _HEADER = struct.Struct("<BBHIQ")
 _FRAME = struct.Struct("<qIB3x")
-_MISSED = struct.Struct("<qq")
+_MISSED = struct.Struct("<qqB")
 _MAX_US = 2**62
 
 
@@ -52,6 +55,7 @@ class Missed:
     ssrc: int
     from_us: int
     to_us: int
+    reason: str = "network"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,8 @@ def frame_datagrams(frame: FrameRecord, now_us: int) -> Iterator[bytes]:
 
 
 def missed_datagram(missed: Missed, now_us: int) -> bytes:
-    return _header(MISSED, now_us, 0, missed.ssrc) + _MISSED.pack(missed.from_us, missed.to_us)
+    body = _MISSED.pack(missed.from_us, missed.to_us, MISSED_REASONS.index(missed.reason))
+    return _header(MISSED, now_us, 0, missed.ssrc) + body
 
 
 def event_datagram(body: bytes, now_us: int) -> bytes:
@@ -135,7 +140,10 @@ class FrameAssembler:
         if kind == END:
             return Ended(arrival_us)
         if kind == MISSED and len(body) == _MISSED.size:
-            return Missed(ssrc, *_MISSED.unpack(body))
+            from_us, to_us, reason = _MISSED.unpack(body)
+            if reason >= len(MISSED_REASONS):
+                raise ValueError("a loss of an unknown reason")
+            return Missed(ssrc, from_us, to_us, MISSED_REASONS[reason])
         raise ValueError("a record of an unknown kind")
 
     def _take_part(self, ssrc: int, flags: int, body: bytes) -> FrameRecord | None:

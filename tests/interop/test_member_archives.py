@@ -286,6 +286,44 @@ async def test_a_member_archives_what_the_server_cannot_see(server, planted, tmp
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
+async def test_a_secret_that_changes_is_followed_and_a_late_one_is_a_gap(server, tmp_path) -> None:
+    application = application_of(server)
+    member = MemberService(server)
+    ann = await server.join(SECRET)
+    try:
+        await member.start()
+        published = await ann.publish()
+        begin, individual = application.start_archive, opentok.OutputModes.individual
+        archive = await asyncio.to_thread(begin, server.session_id, output_mode=individual)
+        await until(lambda: "first frame" in member.log, 30)
+        await asyncio.sleep(2.0)
+        (member.folder / "secret").write_text("the second secret\n")
+        await ann.set_encryption_secret("the second secret")
+        await until(lambda: "secret has changed" in member.log, 60)
+        await asyncio.sleep(7.0)  # the members wait five seconds at most
+        await ann.set_encryption_secret("the third secret")
+        await asyncio.sleep(8.0)
+        (member.folder / "secret").write_text("the third secret\n")
+        await until(lambda: member.log.count("secret has changed") == 2, 60)
+        await asyncio.sleep(6.0)
+        await asyncio.to_thread(application.stop_archive, archive.id)
+        assert (await ended(application, archive.id)).status == "uploaded"
+        file = member.out / archive.id / "archive.zip"
+        described = unpacked(file, tmp_path / "files")[published.stream_id]
+        gaps = [one for one in described["gaps"] if one[2] == "secret"]
+        first_ms, last_ms, _ = max(gaps, key=lambda gap: gap[1] - gap[0])
+        assert last_ms - first_ms > 1_000
+        assert described["stopTimeOffset"] > last_ms
+        recorded = tmp_path / "files" / described["filename"]
+        assert quality_of(recorded) > 25
+        assert abs(pitch_of(recorded) - TONE_HZ) < 5
+    finally:
+        await ann.disconnect()
+        await member.close()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
 async def test_a_member_composes_too_and_its_death_ends_the_archive(server) -> None:
     application = application_of(server)
     member = MemberService(server, "--allow", "any")

@@ -74,8 +74,8 @@ class FrameReader:
         match record:
             case FrameRecord():
                 return self._frame(record)
-            case Missed(ssrc=ssrc, from_us=from_us, to_us=to_us):
-                return "lost", ssrc, 1, from_us, to_us
+            case Missed(ssrc=ssrc, from_us=from_us, to_us=to_us, reason=reason):
+                return "lost", ssrc, 1, from_us, to_us, reason
             case Event(body=body, arrival_us=arrival_us):
                 return "json", arrival_us, body
             case Ended(arrival_us=arrival_us):

@@ -119,8 +119,8 @@ class IndividualArchive:
                     self._ignored["implausible_time"] += 1
                 else:
                     self._handle_frame(frame)
-            case ("lost", ssrc, _packets, from_us, to_us):
-                self._handle_loss(ssrc, from_us, to_us)
+            case ("lost", ssrc, _packets, from_us, to_us, *reason):
+                self._handle_loss(ssrc, from_us, to_us, *reason)
             case ("json", arrival_us, body):
                 self._handle_json(body, arrival_us)
             case _:
@@ -193,10 +193,11 @@ class IndividualArchive:
         if self._first_us is not None:
             self._last_us = max(self._last_us, at_us + max(0, frame.duration_us))
 
-    def _handle_loss(self, ssrc: int, from_us: int, to_us: int) -> None:
+    def _handle_loss(self, ssrc: int, from_us: int, to_us: int, reason: str = "network") -> None:
         recorder = self._by_ssrc.get(ssrc)
         if recorder is not None:
-            recorder.handle_loss(self._timeline.reached(from_us), self._timeline.reached(to_us))
+            first_us, last_us = self._timeline.reached(from_us), self._timeline.reached(to_us)
+            recorder.handle_loss(first_us, last_us, reason)
 
     def _handle_json(self, body: bytes, arrival_us: int) -> None:
         try:

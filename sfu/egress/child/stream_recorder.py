@@ -118,16 +118,17 @@ class StreamRecorder:
         if self._gap is not None and at_us - self._gap.to_us >= LATE_US:
             self._write_gap()
 
-    def handle_loss(self, from_us: int, to_us: int) -> None:
+    def handle_loss(self, from_us: int, to_us: int, reason: str = "network") -> None:
         if self._current is None or to_us <= from_us:
             return
         gap = self._gap
-        if gap is not None and from_us - gap.to_us <= GAP_JOIN_US:
+        is_near = gap is not None and from_us - gap.to_us <= GAP_JOIN_US
+        if gap is not None and gap.reason == reason and is_near:
             first, last = min(gap.from_us, from_us), max(gap.to_us, to_us)
             self._gap = Gap(gap.file, first, last, gap.reason)
             return
         self._write_gap()
-        self._gap = Gap(self._current.file, from_us, to_us, "network")
+        self._gap = Gap(self._current.file, from_us, to_us, reason)
 
     def need_key_frames(self) -> None:
         """What follows has no reference to what was written: after a pause."""

@@ -110,7 +110,8 @@ async def test_a_recording_can_be_asked_for_at_once_after_subscribing(tmp_path, 
 
 def test_an_application_can_have_the_frames_as_their_encoder_made_them(subscriber) -> None:
     given, missing = [], []
-    subscriber.on_encoded, subscriber.on_loss = given.append, missing.append
+    subscriber.on_encoded = given.append
+    subscriber.on_loss = lambda kind, loss: missing.append((kind, loss))
     frames = vp8_frames(3)
     for number, data in enumerate(frames):
         subscriber.tap.take(EncodedFrame("vp8", data, number * 3_000))
@@ -119,7 +120,7 @@ def test_an_application_can_have_the_frames_as_their_encoder_made_them(subscribe
     ]
     assert [one.timestamp for one in given] == [0, 3_000, 6_000]
     subscriber.tap.on_gap()
-    assert missing == ["video"]
+    assert missing == [("video", "network")]
 
 
 async def test_a_subscription_is_recorded_once(subscriber, tmp_path) -> None:

@@ -30,13 +30,20 @@ def test_a_long_frame_is_cut_and_whole_again() -> None:
 
 
 def test_the_other_records_are_what_they_were() -> None:
-    missed = records.Missed(7, -5, 90)
+    missed = records.Missed(7, -5, 90, "secret")
     said = [
         records.missed_datagram(missed, 1),
         records.event_datagram(b"{}", 2),
         records.end_datagram(3),
     ]
     assert read(*said) == [missed, records.Event(b"{}", 2), records.Ended(3)]
+
+
+def test_a_loss_of_an_unknown_reason_is_refused() -> None:
+    said = bytearray(records.missed_datagram(records.Missed(7, 1, 2), 1))
+    said[-1] = 2
+    with pytest.raises(ValueError, match="unknown reason"):
+        read(bytes(said))
 
 
 def test_a_request_for_a_key_frame_names_its_track() -> None:
@@ -98,13 +105,13 @@ def test_a_reader_gives_items_as_that_of_packets_does() -> None:
     for frame in (short, audio):
         for datagram in records.frame_datagrams(frame, 5):
             ours.send(datagram)
-    ours.send(records.missed_datagram(records.Missed(7, 1, 2), 5))
+    ours.send(records.missed_datagram(records.Missed(7, 1, 2, "secret"), 5))
     ours.send(records.event_datagram(b"{}", 6))
     ours.send(records.end_datagram(7))
     assert reader.read(0) == [
         ("frame", 7, "video", "vp8", True, 1_000_000, 33_000, VP8_KEY, 0, 640, 480, None),
         ("frame", 8, "audio", "opus", False, 1_000_001, 20_000, b"a", 0, 0, 0, None),
-        ("lost", 7, 1, 1, 2),
+        ("lost", 7, 1, 1, 2, "secret"),
         ("json", 6, b"{}"),
         ("end", 7),
     ]

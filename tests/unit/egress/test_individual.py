@@ -63,7 +63,7 @@ def shifted(item):
         case "frame":
             return (*item[:5], item[5] + ORIGIN_US, *item[6:])
         case "lost":
-            return (*item[:3], item[3] + ORIGIN_US, item[4] + ORIGIN_US)
+            return (*item[:3], item[3] + ORIGIN_US, item[4] + ORIGIN_US, *item[5:])
 
 
 def finished(folder):
@@ -240,6 +240,7 @@ def test_losses_are_gaps_of_the_manifest_and_mutes_too(tmp_path):
         ("lost", 1, 3, 200_000, 250_000),
         ("lost", 1, 3, 300_000, 350_000),
         ("lost", 1, 3, 2_000_000, 2_100_000),
+        ("lost", 1, 1, 2_100_000, 2_400_000, "secret"),
         ("lost", 999, 3, 2_000_000, 2_100_000),
         ("lost", 1, 3, 2_900_000, 2_900_000),
         muted(1000, True),
@@ -247,7 +248,7 @@ def test_losses_are_gaps_of_the_manifest_and_mutes_too(tmp_path):
         muted(2500, True),
     )
     (file,) = archive.finish()["files"]
-    assert file["gaps"] == [[200, 350, "network"], [2000, 2100, "network"]]
+    assert file["gaps"] == [[200, 350, "network"], [2000, 2100, "network"], [2100, 2400, "secret"]]
     assert file["muted"] == [["video", 1000, 1500], ["video", 2500, 3000]]
 
 

@@ -44,7 +44,7 @@ class Subscribed:
     def __init__(self, **codecs: str) -> None:
         self.tracks = {kind: SimpleNamespace(codec=codec) for kind, codec in codecs.items()}
         self.on_encoded = None
-        self.on_loss = lambda _kind: None
+        self.on_loss = lambda _kind, _loss: None
         self.asked = 0
 
     def request_key_frame(self) -> None:
@@ -99,7 +99,7 @@ async def test_video_begins_with_a_key_frame_and_goes_on_with_one_after_a_loss(f
     subscriber.give("video", KEY, 0.04)
     subscriber.give("video", DELTA, 0.08)
     assert reader.frames() == [("vp8", KEY), ("vp8", DELTA)]
-    subscriber.on_loss("video")
+    subscriber.on_loss("video", "network")
     asked = subscriber.asked
     subscriber.give("video", DELTA, 2.0)
     subscriber.give("video", DELTA, 2.04)
@@ -107,6 +107,46 @@ async def test_video_begins_with_a_key_frame_and_goes_on_with_one_after_a_loss(f
     subscriber.give("video", KEY, 2.08)
     missed, frame = reader.read()
     assert (missed.to_us - missed.from_us, frame.data) == (2_000_000, KEY)
+
+
+async def test_what_does_not_open_is_a_gap_of_each_track_until_the_secret_is_there(feed) -> None:
+    reader, subscriber, doubts = Reader(feed), Subscribed(audio="opus", video="vp8"), []
+    stream = begun(feed, subscriber, on_doubt=lambda: doubts.append(1))
+    for at_s in (0.0, 0.02):
+        subscriber.give("audio", b"\x08a", at_s)
+        subscriber.give("video", KEY, at_s)
+    reader.read()
+    for _ in range(2):
+        subscriber.on_loss("audio", "secret")
+        subscriber.on_loss("video", "secret")
+    subscriber.on_loss("video", "network")
+    assert len(doubts) == 4
+    subscriber.give("video", DELTA, 1.5)
+    subscriber.give("audio", b"\x08a", 1.52)
+    subscriber.give("video", KEY, 1.54)
+    subscriber.give("audio", b"\x08a", 1.54)
+    first, audio, second, video, later = reader.read()
+    assert (first.reason, second.reason) == ("secret", "secret")
+    assert (first.to_us, second.to_us) == (audio.pts_us, video.pts_us)
+    assert first.to_us - first.from_us == 1_500_000
+    assert later.codec == "opus"
+    stream.end(feed)
+    assert len(reader.read()) == 1  # no gap is open
+
+
+async def test_what_does_not_open_at_the_end_is_a_gap_up_to_there(feed) -> None:
+    reader, subscriber = Reader(feed), Subscribed(audio="opus", video="vp8")
+    stream = begun(feed, subscriber)
+    for kind, data in (("audio", b"\x08a"), ("video", KEY)):
+        subscriber.give(kind, data, 0.0)
+    subscriber.on_loss("audio", "network")
+    subscriber.on_loss("video", "network")
+    reader.read()
+    subscriber.on_loss("audio", "secret")
+    stream.end(feed)
+    (missed, gone) = reader.read()
+    assert (missed.ssrc, missed.to_us, missed.reason) == (1, feed.now_us(), "secret")
+    assert json.loads(gone.body)["event"] == "streamRemoved"
 
 
 async def test_what_is_not_forwarded_is_left_out_and_video_comes_back_with_a_key_frame(

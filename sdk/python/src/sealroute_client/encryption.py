@@ -53,6 +53,9 @@ class SessionEncryption:
         publishers: Callable[[], Iterable[Publisher]],
         spawn: Callable[..., None],
     ) -> None:
+        self.on_unknown_hint: Callable[[], None] = lambda: None
+        """Called when a member announced a secret that this client does not have. The server can
+        invent it."""
         self.ring = SecretRing()
         self.sending = secret
         self._clock = time.monotonic
@@ -223,6 +226,8 @@ class SessionEncryption:
 
     def on_hint(self, connection: str, hint: int) -> None:
         if connection != self._connection_id:
+            if hint not in self.ring.hints:
+                self.on_unknown_hint()
             self._switch.announced(connection, hint)
             self._switch_when_due()
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from aiortc.mediastreams import MediaStreamError
 
@@ -40,6 +40,9 @@ MAX_UNREAD_FRAMES: Final = 90
 """Decoded frames that may wait for a slow reader; beyond it decoding pauses until a key frame."""
 KEY_FRAME_INTERVAL_S: Final = 1.0
 NO_CAPTIONS: Final = "An end-to-end encrypted session has no captions: the server cannot hear it"
+Loss = Literal["network", "secret"]
+"""`secret`: what came is encrypted under one that this client does not have."""
+_LOSSES: Final[dict[Outcome, Loss]] = {Outcome.SECRET: "secret", Outcome.AUTH: "secret"}
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9-]")
 
 
@@ -107,7 +110,7 @@ class Subscriber(Emitter):
         """Asked for before the tracks exist: the recording begins with the first frame."""
         self.on_encoded: Callable[[Sample], None] | None = None
         """Called with each frame after its decryption, as its encoder made it."""
-        self.on_loss: Callable[[str], None] = lambda _kind: None
+        self.on_loss: Callable[[str, Loss], None] = lambda _kind, _loss: None
         """Called when frames of this kind are missing: video goes on with its next key frame."""
         self._openers = openers
         self._report = report
@@ -211,7 +214,7 @@ class Subscriber(Emitter):
             return None
         self._notify(self.state.on_frame(track.kind, decrypted.outcome, now_s))
         if decrypted.outcome not in (Outcome.OK, Outcome.REPLAY):
-            self.on_loss(track.kind)
+            self.on_loss(track.kind, _LOSSES.get(decrypted.outcome, "network"))
         if decrypted.outcome is Outcome.OK and not self.state.is_mismatched:
             self._on_trust(self.trust.on_encrypted())
         return decrypted.frame if decrypted.outcome is Outcome.OK else None
@@ -241,7 +244,7 @@ class Subscriber(Emitter):
     def _on_gap(self, track: ReceivedTrack) -> None:
         """What was lost did not come again: the video goes on with its next key frame."""
         track.needs_key_frame = True
-        self.on_loss(track.kind)
+        self.on_loss(track.kind, "network")
         track.ask_for_key_frame(self._clock())
 
     def _may_decode(self, track: ReceivedTrack, codec: str, plain: bytes, now_s: float) -> bool:

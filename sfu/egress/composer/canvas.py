@@ -123,6 +123,7 @@ class Canvas:
             "yuv420p",
             interpolation="BILINEAR",
             dst_color_range=_LIMITED,
+            threads=1,  # FFmpeg's own choice is one for each core, which this process may not start
         )
         planes = [_view(plane)[: plane.height, : plane.width].copy() for plane in frame.planes]
         turns = -(image.degrees // 90) % 4

@@ -34,7 +34,7 @@ PYTHON_SDK := sdk/python/src/sealroute_client
 # Python's side of the seam to the media core, from its description in Rust.
 CORE_API = cargo run --quiet --manifest-path native/Cargo.toml --jobs $(JOBS) -p sealroute-schema | $(BIN)/python scripts/core_api.py | $(BIN)/ruff format --stdin-filename sfu/core_api.py -
 
-.PHONY: fuzz fuzz-hours check-descriptors check-switches help run build packages test test-all test-parts test-image test-deploy image-not-tested test-python test-egress test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format screenshots bench bench-quick bench-full bench-forwarding bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-egress bench-attack docs docs-site clean
+.PHONY: fuzz fuzz-hours random-acts check-descriptors check-switches help run build packages test test-all test-parts test-image test-deploy image-not-tested test-python test-egress test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format screenshots bench bench-quick bench-full bench-forwarding bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-egress bench-attack docs docs-site clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -179,6 +179,10 @@ test-deploy: build $(VENV)/dev.stamp ## The files of deploy/, read by Caddy, Pro
 	@scripts/require $(DEPLOY_PROGRAMS)
 	@[ -x .cache/deploy/bin/kubernetes-validate ] || { $(PYTHON) -m venv .cache/deploy && .cache/deploy/bin/pip install --quiet kubernetes-validate==1.37.0; }
 	$(BIN)/python -m pytest -q tests/deploy/programs.py tests/deploy/live.py
+
+random-acts: build $(VENV)/dev.stamp ## Clients that do things in any order, 200 live runs of each SDK, about an hour (RUNS=200 SEED=1)
+	RANDOM_RUNS=$(or $(RUNS),200) RANDOM_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q tests/interop/test_random_acts.py
+	RANDOM_RUNS=$(or $(RUNS),200) RANDOM_SEED=$(or $(SEED),1) node --test tests/browser/random-acts.test.mjs
 
 test-hostile: build $(VENV)/dev.stamp ## The clients against a server that lies
 	@scripts/require /usr/bin/chromium=chromium /usr/bin/firefox-esr=firefox-esr node=nodejs pulseaudio=pulseaudio

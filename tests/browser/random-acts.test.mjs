@@ -25,6 +25,11 @@ const ANSWERED_MS = 60_000;
 const PLAYS_MS = 20_000;
 /** What others did is told within that time. */
 const TOLD_MS = 10_000;
+/** What clients have on a server. */
+const OF_CLIENTS = [
+  ...['connections', 'streams'],
+  ...['media_transports', 'media_publishers', 'media_subscribers'],
+].map((name) => `sealroute_${name}`);
 /** An uplink and a downlink. */
 const MOST_PEERS = 2;
 
@@ -164,6 +169,17 @@ async function everybodyLeaves(people) {
   }
 }
 
+/** The server has no client, stream or transport any more. */
+async function nothingIsLeftOnTheServer() {
+  const deadline = Date.now() + TOLD_MS;
+  for (;;) {
+    const left = await Promise.all(OF_CLIENTS.map((name) => lab.server.metric(name)));
+    if (left.every((value) => value === 0)) return;
+    if (Date.now() > deadline) assert.deepEqual(left, [0, 0, 0, 0, 0], OF_CLIENTS.join(' '));
+    await pause(100);
+  }
+}
+
 async function run(seed) {
   const random = seeded(seed);
   const number = random() < 0.6 ? 2 : 3;
@@ -175,6 +191,7 @@ async function run(seed) {
     const sent = await everythingPlays(people);
     await nothingIsLeftOver(room, people, sent);
     await everybodyLeaves(people);
+    await nothingIsLeftOnTheServer();
   } catch (error) {
     const explained = await lab.server.application.explain(room.sessionId).catch(String);
     const events = await Promise.all(people.map((one) => one.do(() => globalThis.lab.events)));

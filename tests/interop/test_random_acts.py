@@ -10,9 +10,11 @@ import os
 import random
 from collections.abc import Coroutine
 
+import aiohttp
 import pytest
 from sealroute_client import Publisher, SealrouteError, Session, Subscriber
 
+from bench.ports import free_port
 from tests.descriptors import open_descriptors
 from tests.served import NEEDS_THE_MEDIA_CORE, SECRET, Server
 from tests.what_was_reported import (
@@ -36,6 +38,15 @@ ACTS = 14
 CALL_S = 60.0
 """Several changes of secret, one after the other, each with a request without an answer."""
 PLAYS_S = 20.0
+LEFT_S = 10.0
+"""What clients left behind is gone from the server within that time."""
+OF_CLIENTS = (
+    "sealroute_connections",
+    "sealroute_streams",
+    "sealroute_media_transports",
+    "sealroute_media_publishers",
+    "sealroute_media_subscribers",
+)
 SECRETS = (SECRET, "another secret for all", "a third secret for all")
 
 
@@ -165,6 +176,23 @@ async def run(server: Server, seed: int) -> None:
     finally:
         await asyncio.gather(*(session.disconnect() for session in sessions))
     assert [len(session._peers._open) for session in sessions] == [0, 0]
+    await nothing_is_left_on(server)
+
+
+async def nothing_is_left_on(server: Server) -> None:
+    """Everybody has gone: the server has no client, stream or transport any more."""
+    deadline_s = asyncio.get_running_loop().time() + LEFT_S
+    url = f"http://127.0.0.1:{server.environment['SEALROUTE_OPERATIONS_PORT']}/metrics"
+    async with aiohttp.ClientSession() as http:
+        while True:
+            async with http.get(url) as answer:
+                samples = [line.split(" ") for line in (await answer.text()).splitlines()]
+            left = {name[0]: float(name[-1]) for name in samples if name[0] in OF_CLIENTS}
+            assert set(left) == set(OF_CLIENTS)
+            if not any(left.values()):
+                return
+            assert asyncio.get_running_loop().time() < deadline_s, left
+            await asyncio.sleep(0.1)
 
 
 async def _first_stream(actor: Actor) -> None:
@@ -173,7 +201,11 @@ async def _first_stream(actor: Actor) -> None:
 
 @pytest.fixture
 async def server(tmp_path):
-    running = Server(tmp_path / "data", e2ee=True, config={"SEALROUTE_SIGNALING_JOINS_PER_S": "50"})
+    config = {
+        "SEALROUTE_SIGNALING_JOINS_PER_S": "50",
+        "SEALROUTE_OPERATIONS_PORT": str(free_port()),
+    }
+    running = Server(tmp_path / "data", e2ee=True, config=config)
     await running.start()
     yield running
     await running.stop()

@@ -15,7 +15,15 @@ const SOON_MS = 100;
 /** An answer that takes longer is one of a worker that has something else to do. */
 const PROMPT_MS = 250;
 const PERIOD_MS = 2_000;
-/** A worker that did not answer for so many periods has ended. A sleep of the machine is one. */
+/**
+ * A worker that did not answer for so many periods has ended. It is about answers, not about media:
+ * a stream that is muted, or whose encoder says nothing in silence (DTX), leaves the worker free to
+ * answer. A worker that has ended gives nothing out, so that to wait costs a black call and no
+ * secret; to be wrong ends a session that would have gone on. Nothing that a living worker does
+ * takes a second (keys are derived beside it), so what it survives is a starved machine: ten seconds
+ * are a third of those after which ICE gives up a silent peer (RFC 7675, 30 s), and its user with it.
+ * Periods are counted, and not the clock: however long the page or the machine sleeps, that is one.
+ */
 const SILENT_PERIODS = 5;
 
 type Counters = Requests['counters'][1];

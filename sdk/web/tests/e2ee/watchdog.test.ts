@@ -347,6 +347,39 @@ describe('the watchdog of what is received', () => {
     await stage.clock.advance(4_000);
     assert.equal(stage.hasGivenUp, true);
   });
+
+  test('lets a call be that is silent for ten minutes, of which the worker counts nothing', async () => {
+    const stage = new Stage('audio');
+    await stage.clock.advance(600_000);
+    assert.equal(stage.hasGivenUp, false);
+    assert.deepEqual(stage.faults, []);
+    assert.equal(stage.isDownlinkClosed, false);
+  });
+
+  test('gives up a worker that ended in a silent call as soon as one in a loud call', async () => {
+    for (const isLoud of [true, false]) {
+      const stage = new Stage();
+      await stage.clock.advance(10_000);
+      stage.answersAfterMs = undefined;
+      if (isLoud) await stage.hear(13_000);
+      else await stage.clock.advance(13_000);
+      assert.equal(stage.hasGivenUp, true, isLoud ? 'loud' : 'silent');
+    }
+  });
+
+  test('lets a worker be that always takes nine seconds, and a page that slept for an hour', async () => {
+    const slow = new Stage();
+    slow.answersAfterMs = 9_000;
+    await slow.clock.advance(300_000);
+    assert.equal(slow.hasGivenUp, false);
+    const asleep = new Stage();
+    asleep.answersAfterMs = 3_000;
+    await asleep.clock.advance(1_000);
+    await asleep.clock.freeze(3_600_000);
+    await asleep.clock.advance(20_000);
+    assert.equal(asleep.hasGivenUp, false);
+    assert.deepEqual([...slow.faults, ...asleep.faults], []);
+  });
 });
 
 test('a worker notices that it did not run, and not that its timer is a little late', () => {

@@ -23,6 +23,12 @@ log = logging.getLogger("sealroute.member")
 
 WAITS_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 CONNECT_S = 15.0
+REFUSALS_AT_ONCE = 200
+REFUSALS_PER_S = 1.0
+"""Of what a server asks for in vain. Each is a line in the log and an answer, so a server that asks
+more often is left, and found again later."""
+UNSENT_LINES = 1_000
+"""Reports that wait for a server which does not read them. What was recorded needs none."""
 CLOSE_S = 60.0
 """For files that are finished when the service is stopped."""
 
@@ -33,6 +39,9 @@ class Service:
         self._admission = Admission(tools.policy)
         self._recordings: dict[str, Recording] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._refusals = 0
+        self._connected_s = 0.0
+        """Both since the connection began."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; then what is recorded is finished."""
@@ -79,7 +88,8 @@ class Service:
                 max_msg_size=lines.MAX_LINE_BYTES,
             ) as ws,
         ):
-            outbox: asyncio.Queue[str] = asyncio.Queue()
+            self._refusals, self._connected_s = 0, time.monotonic()
+            outbox: asyncio.Queue[str] = asyncio.Queue(UNSENT_LINES)
             writing = asyncio.create_task(_write(ws, outbox))
             outbox.put_nowait(lines.encode(lines.OfferLine(["archive"])))
             try:
@@ -94,7 +104,11 @@ class Service:
 
     def _handle(self, line: lines.ToMember, outbox: "asyncio.Queue[str]") -> None:
         def report(said: Struct) -> None:
-            outbox.put_nowait(lines.encode(said))
+            with suppress(asyncio.QueueFull):
+                outbox.put_nowait(lines.encode(said))
+
+        if outbox.full():
+            raise LineError("it does not read what it asks for")
 
         match line:
             case lines.RegisteredLine():
@@ -112,6 +126,10 @@ class Service:
             self._admission.running.discard(line.archive)
             refusal = "refused"
         if refusal is not None:
+            self._refusals += 1
+            since_s = time.monotonic() - self._connected_s
+            if self._refusals > REFUSALS_AT_ONCE + REFUSALS_PER_S * since_s:
+                raise LineError("it asks for archives again and again in vain")
             log.warning("archive %s: %s", line.archive, refusal)
             report(lines.MemberFailedLine(line.archive, refusal))
             return

@@ -16,9 +16,10 @@ from member.credentials import ProjectKey
 from member.policy import Policy
 from member.recording import Tools
 from member.secret_source import NoSecretError
-from member.service import Service
+from member.service import REFUSALS_AT_ONCE, Service
 from sfu.egress import frame_records as records
 from sfu.egress import member_lines as lines
+from sfu.egress.control import LineError
 from signaling.domain.session_ids import new_session_id
 from tests.fakes.egress import FakeEgress
 from tests.served import until
@@ -230,6 +231,26 @@ async def test_a_flood_of_archives_begins_a_bounded_number(tmp_path) -> None:
         assert {one.code for one in failures} == {"no_capacity"}
         await until(lambda: len(place.egress.jobs) == 1, 30)
         assert len(place.secrets.asked) == 1
+
+
+async def test_a_server_that_asks_in_vain_again_and_again_is_left_and_found_again(tmp_path) -> None:
+    async with place_of(tmp_path) as (server, place):
+        with contextlib.suppress(ConnectionError):
+            for _ in range(REFUSALS_AT_ONCE * 2):
+                await server.ask(FOREIGN)
+        await until(lambda: server.comes == 2, 30)
+        assert len(server.outcomes()) < REFUSALS_AT_ONCE * 2
+        assert place.secrets.asked == []
+
+
+async def test_a_server_that_does_not_read_reports_is_left(tmp_path) -> None:
+    async with place_of(tmp_path) as (_, place):
+        outbox: asyncio.Queue[str] = asyncio.Queue(1)
+        order = lines.ArchiveLine(str(uuid.uuid4()), FOREIGN, "n", 1)
+        place.service._handle(order, outbox)
+        assert outbox.full()
+        with pytest.raises(LineError):
+            place.service._handle(order, outbox)
 
 
 async def test_an_archive_that_the_server_never_stops_ends_all_the_same(tmp_path) -> None:

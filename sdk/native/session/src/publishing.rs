@@ -237,8 +237,9 @@ impl Session {
                 height: height.into(),
             }),
             frame_rate: own.options.frame_rate,
-            has_captions: None,
             e2ee_format: is_encrypted.then(|| E2EE_FORMAT.to_owned()),
+            // A member more in the table is no work here.
+            ..Publish::default()
         });
         self.ask(message, Asked::Publish(id), now).map(|_| ())
     }

@@ -2,7 +2,8 @@
 
 Counted by Valgrind in fixed runs in memory, not timed: the same on a busy machine. `paced` and
 `bursts` are of the core alone, the runs named `worker` of a whole worker, from protected datagrams
-to the messages for the kernel; the system calls themselves are not in them.
+to the messages for the kernel; the system calls themselves are not in them. Those named `split` are
+of two workers with half of the receivers on each.
 `--write` makes the present figures the baseline; do that in the commit that means to change them.
 A baseline belongs to the compiler and the processor's features that it was made with: with others
 the same source has another count, which is said, and only a much larger growth fails.
@@ -33,6 +34,8 @@ _RUNS = {
     "bursts": ((), 10),
     "worker_paced": (("worker",), 1),
     "worker_bursts": (("worker",), 10),
+    "split_paced": (("split",), 1),
+    "split_bursts": (("split",), 10),
 }
 """Words of the guard, and packets taken in at once."""
 _PACKETS = 300

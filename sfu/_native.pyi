@@ -8,13 +8,17 @@ from typing import Any, final
 
 @final
 class Worker:
-    """One thread, one port (UDP and TCP), all packet state of the sessions pinned to it."""
+    """One thread, one port (UDP and TCP), all packet state of the sessions, or parts of one, assigned to it."""
 
     def __new__(cls, settings: bytes) -> Worker:
         """`settings`: a `WorkerSettings`. Errors: `ValueError`; `OSError` for the port."""
 
     @property
     def local_port(self) -> int: ...
+    def link(self, own_number: int, other: Worker, number: int) -> None:
+        """Joins another worker, once: sessions can be forwarded by both. Each calls the other by
+        the number given here. Errors: `RuntimeError` when either has ended."""
+
     def fileno(self) -> int:
         """An eventfd that is readable while events wait."""
 

@@ -159,6 +159,48 @@ class WriteTap:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenTrunk:
+    """A trunk: a transport to another worker of this process, on which the same session
+    goes on. What is fed at one end (`FeedTrunk`) is published at the other (`Publish`):
+    with the same payload types and extension ids, and with the SSRCs that it is fed
+    under. `CloseTransport` ends an end.
+    """
+
+    router: RouterHandle
+    transport: TransportHandle
+    """Not in use."""
+    worker: int
+    """The number of the other worker."""
+    remote: TransportHandle
+    """The handle of the other end there."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedTrunk:
+    """Passes one up track of a publisher on over a trunk, as it comes."""
+
+    publisher: PublisherHandle
+    mid: str
+    transport: TransportHandle
+    ssrcs: tuple[int, ...]
+    """One for each encoding, in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetTrunkDemand:
+    """Sets which encodings of an up track are wanted at the other end of a trunk. The
+    others do not cross; one that becomes wanted starts with a key frame. At first all
+    are wanted.
+    """
+
+    publisher: PublisherHandle
+    mid: str
+    transport: TransportHandle
+    rids: tuple[str | None, ...]
+    """RIDs; `None` is the single encoding of a video without RIDs."""
+
+
+@dataclass(frozen=True, slots=True)
 class CloseTransport:
     """Ends a transport and everything that uses it."""
 
@@ -269,7 +311,7 @@ class Publish:
     publisher: PublisherHandle
     """Not in use."""
     transport: TransportHandle
-    """Its uplink, or a tap."""
+    """Its uplink, a tap, or a trunk."""
     up_tracks: tuple[UpTrackParameters, ...]
 
 
@@ -682,6 +724,9 @@ Command = (
     | SendDtls
     | OpenTap
     | WriteTap
+    | OpenTrunk
+    | FeedTrunk
+    | SetTrunkDemand
     | CloseTransport
     | Publish
     | DeclareKids
@@ -717,6 +762,9 @@ COMMAND_NAMES: Mapping[type[Command], str] = {
     SendDtls: "send_dtls",
     OpenTap: "open_tap",
     WriteTap: "write_tap",
+    OpenTrunk: "open_trunk",
+    FeedTrunk: "feed_trunk",
+    SetTrunkDemand: "set_trunk_demand",
     CloseTransport: "close_transport",
     Publish: "publish",
     DeclareKids: "declare_kids",
@@ -756,6 +804,18 @@ COUNTERS = (
     CounterInfo("bytes_received", "counter", "Bytes received."),
     CounterInfo("taps", "gauge", "Taps open: readers of a session's clear media on this host."),
     CounterInfo("tap_records", "counter", "Records of media and events written to taps."),
+    CounterInfo(
+        "trunks",
+        "gauge",
+        "Ways of streams between workers of this process open, counted at both ends.",
+    ),
+    CounterInfo(
+        "trunk_packets_sent", "counter", "Packets passed on to other workers of this process."
+    ),
+    CounterInfo(
+        "trunk_packets_received", "counter", "Packets taken from other workers of this process."
+    ),
+    CounterInfo("cpu_us", "counter", "Microseconds of CPU time of the threads that forward media."),
     CounterInfo("packets_sent", "counter", "Datagrams sent."),
     CounterInfo("bytes_sent", "counter", "Bytes sent."),
     CounterInfo("stun_requests", "counter", "Connectivity checks received from peers."),
@@ -845,6 +905,9 @@ DROP_REASONS: Mapping[str, str] = {
     "tap_record_refused": "A record of a tap's reader that neither requests a key frame nor has a packet to publish.",
     "tap_rate_exceeded": "A tap's reader published more packets than it may.",
     "tap_flood": "Key frames that a tap's reader requested beyond what it may.",
+    "trunk_full": "The ring to another worker of this process is full: that worker does not keep up.",
+    "trunk_gone": "The other worker of this process has ended.",
+    "trunk_closed": "It came from another worker of this process for a stream that has just ended.",
     "event_ring_full": "The event ring is full: the control plane does not keep up.",
     "send_no_address": "The transport to send to has no validated address, or is closed.",
     "send_path_unproven": "The destination has not proven its address: it gets no media, and few other packets.",
@@ -875,6 +938,7 @@ DROP_REASONS: Mapping[str, str] = {
     "other_encoding": "The down track receives another encoding.",
     "upper_layer": "Its spatial or temporal layer is above the down track's.",
     "too_late": "It is too late: from before the down track started or switched.",
+    "unwanted_behind_trunk": "It is of an encoding that nobody behind a trunk wants, on another worker of this process.",
     "resend_paused": "A retransmission was requested on a paused down track.",
     "not_cached": "A packet to retransmit is no longer kept.",
     "resent_recently": "It was retransmitted a moment ago.",

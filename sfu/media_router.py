@@ -1,7 +1,7 @@
 """A node's media core for Python: commands in, batches of events out, never a packet."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any, Protocol
 
@@ -68,13 +68,19 @@ def decode_snapshot(encoded: bytes) -> Snapshot | None:
 class NativeMediaRouter:
     """The compiled core. Created on the event loop that receives its events."""
 
-    def __init__(self, settings: WorkerSettings, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        loop: asyncio.AbstractEventLoop,
+        handles: Iterator[int] | None = None,
+    ) -> None:
+        """`handles`: of all cores of a plane, so that none is used twice."""
         # imported here, so that code that needs only the contract runs without a compiled core
         from sfu import _native  # noqa: PLC0415
 
         self._worker = _native.Worker(_ENCODER.encode(settings))
         self._loop = loop
-        self._handles = count(1)
+        self._handles = handles or count(1)
         self._listener: EventListener | None = None
         self._closed = False
         self._flush_planned = False
@@ -87,6 +93,10 @@ class NativeMediaRouter:
 
     def next_handle(self) -> int:
         return next(self._handles)
+
+    def link(self, own_number: int, other: "NativeMediaRouter", number: int) -> None:
+        """Joins another core, once. Each calls the other by the number given here."""
+        self._worker.link(own_number, other._worker, number)  # noqa: SLF001 - of its own kind
 
     def submit(self, command: Command) -> None:
         self._worker.queue(encode_command(command))

@@ -36,6 +36,7 @@ OTHER_DOWN_TRACK = replace(DOWN_TRACK, mid="1", ssrc=80, rtx_ssrc=81)
 KEYS = SrtpSecrets(SrtpProfile.AEAD_AES_128_GCM, b"k" * 16, b"s" * 12, b"K" * 16, b"S" * 12)
 PASSWORD = "p" * 24
 FENCE = 999
+OTHER_WORKER = 1
 
 SCENE = (
     core_api.OpenRouter(1, PayloadAccess.OPAQUE),
@@ -47,8 +48,12 @@ SCENE = (
     core_api.OpenRouter(11, PayloadAccess.OPAQUE),
     core_api.OpenTransport(11, 12, Direction.UPLINK, "ufrag12", PASSWORD),
     core_api.OpenTransport(11, 13, Direction.DOWNLINK, "ufrag13", PASSWORD),
+    core_api.OpenTrunk(1, 6, OTHER_WORKER, 60),
+    core_api.FeedTrunk(4, "0", 6, (1,)),
+    core_api.OpenTrunk(11, 16, OTHER_WORKER, 61),
 )
-"""A session of a publisher and a subscriber, and another session, that nobody publishes in."""
+"""A session of a publisher and a subscriber, which goes on on another worker, and another session,
+that nobody publishes in."""
 
 
 class Core:
@@ -79,14 +84,17 @@ class Core:
 @pytest.fixture(params=["fake", "native"])
 async def core(request):
     if request.param == "fake":
-        router = FakeMediaRouter()
+        router, other = FakeMediaRouter(), FakeMediaRouter()
     else:
         pytest.importorskip("sfu._native")
-        router = NativeMediaRouter(WorkerSettings(host="127.0.0.1"), asyncio.get_running_loop())
+        settings, loop = WorkerSettings(host="127.0.0.1"), asyncio.get_running_loop()
+        router, other = NativeMediaRouter(settings, loop), NativeMediaRouter(settings, loop)
+    router.link(0, other, OTHER_WORKER)
     core = Core(router)
     assert await core.failures(*SCENE) == []
     yield core
     router.close()
+    other.close()
 
 
 UNKNOWN = [
@@ -109,6 +117,11 @@ UNKNOWN = [
     core_api.SetDownTrackForwarding(99, MediaKind.AUDIO, forwarding=False),
     core_api.SetPreferredLayers(99, PreferredLayers()),
     core_api.Unsubscribe(99),
+    core_api.OpenTrunk(99, 50, OTHER_WORKER, 62),
+    core_api.FeedTrunk(99, "0", 6, (2,)),
+    core_api.FeedTrunk(4, "0", 99, (2,)),
+    core_api.SetTrunkDemand(99, "0", 6, (None,)),
+    core_api.SetTrunkDemand(4, "0", 99, (None,)),
     # What exists, but not there: m-lines of the publisher, transports and publishers of a session.
     core_api.DeclareKids(4, "x", ()),
     core_api.SetUpTrackForwarding(4, "x", forwarding=False),
@@ -116,12 +129,19 @@ UNKNOWN = [
     core_api.Publish(1, 50, 12, (OTHER_UP_TRACK,)),
     core_api.Subscribe(1, 50, 4, 13, (OTHER_DOWN_TRACK,)),
     core_api.Subscribe(11, 50, 4, 13, (OTHER_DOWN_TRACK,)),
+    core_api.FeedTrunk(4, "x", 6, (2,)),
+    core_api.FeedTrunk(4, "0", 2, (2,)),
+    core_api.FeedTrunk(4, "0", 16, (2,)),
+    core_api.SetTrunkDemand(4, "x", 6, (None,)),
 ]
 HANDLE_TAKEN = [
     core_api.OpenRouter(1, PayloadAccess.CLEAR),
     core_api.OpenTransport(1, 2, Direction.UPLINK, "other", PASSWORD),
     core_api.Publish(1, 4, 2, (OTHER_UP_TRACK,)),
     core_api.Subscribe(1, 5, 4, 3, (OTHER_DOWN_TRACK,)),
+    core_api.OpenTrunk(1, 2, OTHER_WORKER, 62),
+    core_api.OpenTrunk(1, 6, OTHER_WORKER, 62),
+    core_api.OpenTransport(1, 6, Direction.UPLINK, "other", PASSWORD),
     # Of two reasons, the same one.
     core_api.Publish(1, 4, 2, (UP_TRACK,)),
     core_api.Subscribe(1, 5, 99, 3, (DOWN_TRACK,)),
@@ -145,6 +165,7 @@ CONFLICT = [
     core_api.Subscribe(1, 50, 4, 3, (OTHER_DOWN_TRACK, OTHER_DOWN_TRACK)),
     core_api.Subscribe(1, 50, 4, 3, (replace(DOWN_TRACK, up_track_mid="x"),)),
     core_api.Subscribe(1, 50, 4, 3, (replace(OTHER_DOWN_TRACK, rtx_ssrc=80),)),
+    core_api.FeedTrunk(4, "0", 6, (2,)),
 ]
 KEYS_TAKEN = [core_api.SetSrtpKeys(2, KEYS)]
 
@@ -154,6 +175,8 @@ REFUSED = {
     "ufrag_taken": UFRAG_TAKEN,
     "conflict": CONFLICT,
     "keys_taken": KEYS_TAKEN,
+    "unknown_worker": [core_api.OpenTrunk(1, 50, 9, 62)],
+    "invalid": [core_api.FeedTrunk(4, "0", 6, (2, 3))],
 }
 ROWS = [(command, reason) for reason, commands in REFUSED.items() for command in commands]
 
@@ -223,6 +246,10 @@ MALFORMED = [
         )
     ),
     core_api.SetPreferredLayers(5, PreferredLayers(max_frame_rate=-1.0)),
+    core_api.FeedTrunk(4, "0", 6, ()),
+    core_api.FeedTrunk(4, "0", 6, (0,)),
+    core_api.FeedTrunk(4, "", 6, (2,)),
+    core_api.SetTrunkDemand(4, "", 6, (None,)),
 ]
 
 
@@ -244,6 +271,7 @@ async def test_closing_a_session_ends_all_in_it_and_nothing_else(core):
         core_api.CloseTransport(3),
         core_api.Unpublish(4),
         core_api.Unsubscribe(5),
+        core_api.CloseTransport(6),
     ]
     failed = await core.failures(core_api.CloseRouter(1), *gone, core_api.CloseTransport(12))
     assert failed == [(COMMAND_NAMES[type(c)], handle_of(c), "unknown_handle") for c in gone]
@@ -272,6 +300,27 @@ async def test_names_of_what_has_ended_can_be_used_again(core):
         core_api.Subscribe(1, 5, 4, 3, (DOWN_TRACK,)),
     ]
     assert await core.failures(*again) == []
+
+
+async def test_what_comes_over_a_trunk_is_published_and_does_not_leave_over_another(core):
+    failed = await core.failures(
+        core_api.OpenTrunk(1, 7, OTHER_WORKER, 63),
+        core_api.Publish(1, 8, 7, (replace(UP_TRACK, encodings=(EncodingParameters(ssrc=1),)),)),
+        core_api.Subscribe(1, 9, 8, 3, (OTHER_DOWN_TRACK,)),
+        core_api.SetTrunkDemand(4, "0", 6, ()),
+        core_api.FeedTrunk(8, "0", 6, (2,)),
+        core_api.CloseTransport(7),
+        core_api.Unpublish(8),
+        core_api.Unsubscribe(9),
+        core_api.CloseTransport(6),
+        core_api.SetTrunkDemand(4, "0", 6, (None,)),
+    )
+    assert failed == [
+        ("feed_trunk", 8, "conflict"),
+        ("unpublish", 8, "unknown_handle"),
+        ("unsubscribe", 9, "unknown_handle"),
+        ("set_trunk_demand", 4, "unknown_handle"),
+    ]
 
 
 async def test_an_ssrc_keeps_its_role_while_its_downlink_lives(core):

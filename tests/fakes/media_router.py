@@ -8,7 +8,7 @@ import asyncio
 import os
 import re
 import socket
-from collections.abc import Callable, Container, Hashable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum, auto
@@ -133,7 +133,7 @@ def _tap_socket(number: int) -> socket.socket:
 class FakeMediaRouter:
     """Same contract as `NativeMediaRouter`, without sockets and threads."""
 
-    def __init__(self, *, local_port: int = 10_000) -> None:
+    def __init__(self, *, local_port: int = 10_000, handles: Iterator[int] | None = None) -> None:
         self.local_port = local_port
         self.commands: list[Command] = []
         self.routers: dict[RouterHandle, PayloadAccess] = {}
@@ -142,13 +142,21 @@ class FakeMediaRouter:
         self.keys: dict[TransportHandle, core_api.SetSrtpKeys] = {}
         self.publishers: dict[PublisherHandle, core_api.Publish] = {}
         self.subscribers: dict[SubscriberHandle, core_api.Subscribe] = {}
+        self.trunks: dict[TransportHandle, core_api.OpenTrunk] = {}
+        self.fed: dict[tuple[PublisherHandle, str, TransportHandle], tuple[int, ...]] = {}
+        self.cpu_us = 0
         self.closed = False
+        self._workers: set[int] = set()
         self._roles: dict[tuple[TransportHandle, int], _Role] = {}
-        self._handles = count(1)
+        self._handles = handles or count(1)
         self._listener: EventListener | None = None
 
     def next_handle(self) -> int:
         return next(self._handles)
+
+    def link(self, own_number: int, other: "FakeMediaRouter", number: int) -> None:
+        self._workers.add(number)
+        other._workers.add(own_number)
 
     def submit(self, command: Command) -> None:
         if self.closed:
@@ -177,6 +185,7 @@ class FakeMediaRouter:
 
     def counters(self) -> dict[str, int]:
         return {
+            "cpu_us": self.cpu_us,
             "transports": len(self.transports),
             "taps": len(self.taps),
             "publishers": len(self.publishers),
@@ -207,12 +216,13 @@ class FakeMediaRouter:
             self._drop_transport(transport)
         for tap in [h for h, t in self.taps.items() if t.router == command.router]:
             self._drop_transport(tap)
+        for trunk in [h for h, t in self.trunks.items() if t.router == command.router]:
+            self._drop_transport(trunk)
 
     def open_transport(self, command: core_api.OpenTransport) -> None:
         _require(len(command.local_ufrag) >= 4 and len(command.local_pwd) >= 22, "credentials")
         self._present(command.router, self.routers)
-        self._absent(command.transport, self.transports)
-        self._absent(command.transport, self.taps)
+        self._unused(command.transport)
         self._free_ufrag(command.local_ufrag)
         self.transports[command.transport] = command
 
@@ -248,8 +258,7 @@ class FakeMediaRouter:
         taken = _tap_socket(command.socket)
         try:
             self._present(command.router, self.routers)
-            self._absent(command.transport, self.transports)
-            self._absent(command.transport, self.taps)
+            self._unused(command.transport)
             self._clear(command.router)
         except _ConflictError:
             taken.close()
@@ -267,8 +276,44 @@ class FakeMediaRouter:
             closed = core_api.TapClosed(command.transport, "reader_gone")
             asyncio.get_running_loop().call_soon(self.deliver, closed)
 
+    def open_trunk(self, command: core_api.OpenTrunk) -> None:
+        self._present(command.router, self.routers)
+        self._unused(command.transport)
+        if command.worker not in self._workers:
+            raise _ConflictError("unknown_worker")
+        self.trunks[command.transport] = command
+
+    def feed_trunk(self, command: core_api.FeedTrunk) -> None:
+        _require(_MID.fullmatch(command.mid), "mid is malformed")
+        _require(command.ssrcs and 0 not in command.ssrcs, "SSRC is out of range")
+        self._has_up_track(command.publisher, command.mid)
+        published = self.publishers[command.publisher]
+        trunk = self.trunks.get(command.transport)
+        if trunk is None or trunk.router != published.router:
+            raise _ConflictError("unknown_handle")
+        (up_track,) = [one for one in published.up_tracks if one.mid == command.mid]
+        if len(command.ssrcs) != len(up_track.encodings):
+            raise _ConflictError("invalid")
+        used = [
+            ssrc for (_, _, on), fed in self.fed.items() if on == trunk.transport for ssrc in fed
+        ]
+        place = (command.publisher, command.mid, command.transport)
+        if place in self.fed or published.transport in self.trunks:
+            raise _ConflictError("conflict")
+        _different([*used, *command.ssrcs])
+        self.fed[place] = command.ssrcs
+
+    def set_trunk_demand(self, command: core_api.SetTrunkDemand) -> None:
+        _require(_MID.fullmatch(command.mid), "mid is malformed")
+        self._has_up_track(command.publisher, command.mid)
+        self._present_fed((command.publisher, command.mid, command.transport))
+
+    def _present_fed(self, place: tuple[PublisherHandle, str, TransportHandle]) -> None:
+        if place not in self.fed:
+            raise _ConflictError("unknown_handle")
+
     def close_transport(self, command: core_api.CloseTransport) -> None:
-        self._present(command.transport, [*self.transports, *self.taps])
+        self._present(command.transport, [*self.transports, *self.taps, *self.trunks])
         self._drop_transport(command.transport)
 
     def publish(self, command: core_api.Publish) -> None:
@@ -325,12 +370,16 @@ class FakeMediaRouter:
     # --- inside ----------------------------------------------------------------------------
 
     def _has_transport(self, router: RouterHandle, transport: TransportHandle) -> None:
-        """A peer's or a tap."""
-        tap = self.taps.get(transport)
-        if tap is None:
+        """A peer's, a tap or a trunk."""
+        own = self.taps.get(transport) or self.trunks.get(transport)
+        if own is None:
             self._inside(router, transport)
-        elif tap.router != router:
+        elif own.router != router:
             raise _ConflictError("unknown_handle")
+
+    def _unused(self, transport: TransportHandle) -> None:
+        for table in (self.transports, self.taps, self.trunks):
+            self._absent(transport, table)
 
     def _present(self, handle: int, table: Container[int]) -> None:
         if handle not in table:
@@ -380,6 +429,7 @@ class FakeMediaRouter:
 
     def _drop_publisher(self, publisher: PublisherHandle) -> None:
         del self.publishers[publisher]
+        self.fed = {place: fed for place, fed in self.fed.items() if place[0] != publisher}
         for handle in [h for h, s in self.subscribers.items() if s.publisher == publisher]:
             del self.subscribers[handle]
 
@@ -390,6 +440,8 @@ class FakeMediaRouter:
             self._drop_publisher(published.publisher)
         if transport in self.taps:
             self.taps.pop(transport).end()
+        if self.trunks.pop(transport, None) is not None:
+            self.fed = {place: fed for place, fed in self.fed.items() if place[2] != transport}
         self.transports.pop(transport, None)
         self.keys.pop(transport, None)
         self._roles = {key: role for key, role in self._roles.items() if key[0] != transport}

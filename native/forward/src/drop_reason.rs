@@ -69,6 +69,8 @@ drop_reasons! {
     UpperLayer = "upper_layer",
     /// It is too late: from before the down track started or switched.
     TooLate = "too_late",
+    /// It is of an encoding that nobody behind a trunk wants, on another worker of this process.
+    UnwantedBehindTrunk = "unwanted_behind_trunk",
     /// A retransmission was requested on a paused down track.
     ResendPaused = "resend_paused",
     /// A packet to retransmit is no longer kept.

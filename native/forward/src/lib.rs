@@ -31,6 +31,7 @@ mod session_router;
 mod snapshot;
 mod speakers;
 mod subscribed_layers;
+mod trunk;
 mod twcc;
 mod up_track;
 

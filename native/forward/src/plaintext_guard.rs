@@ -22,6 +22,8 @@ const UNDECLARED_STOPPED: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PlaintextGuard {
     kids: Vec<Kid>,
+    /// Whatever the key id: another guard has compared it.
+    any_kid: bool,
     unreported: u64,
     reported: Option<Instant>,
     undeclared: Option<Undeclared>,
@@ -43,6 +45,14 @@ impl PlaintextGuard {
         }
     }
 
+    /// Accepts every key id, and still no frame without one.
+    pub(crate) fn of_form() -> Self {
+        Self {
+            any_kid: true,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn declare(&mut self, kids: Vec<Kid>) {
         self.kids = kids;
     }
@@ -59,7 +69,7 @@ impl PlaintextGuard {
             FrameHeader::Continuation => {}
             FrameHeader::ParameterSets => return true,
             FrameHeader::Kid(kid) => {
-                *encrypted = self.kids.contains(&kid);
+                *encrypted = self.any_kid || self.kids.contains(&kid);
                 if *encrypted {
                     // What was refused before was early or late.
                     self.undeclared = None;

@@ -31,7 +31,7 @@ impl EncodingSet {
         encoding >= MAX_ENCODINGS || self.0 & (1 << encoding) != 0
     }
 
-    fn with(self, other: Self) -> Self {
+    pub(crate) fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 }

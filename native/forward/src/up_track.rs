@@ -20,6 +20,7 @@ use crate::parameters::{
 use crate::plaintext_guard::PlaintextGuard;
 use crate::registry::DownTrackKey;
 use crate::subscribed_layers::SubscribedLayers;
+use crate::trunk::{Skipped, TrunkSink};
 
 pub(crate) use encoding::{Encoding, EncodingIndex, Encodings};
 
@@ -66,6 +67,10 @@ pub(crate) struct UpTrack {
     pub(crate) pending: Vec<Pending>,
     /// Keys of the down tracks that it feeds.
     pub(crate) down_tracks: Vec<DownTrackKey>,
+    /// Where else it is forwarded: by other workers of this process.
+    pub(crate) trunks: Vec<TrunkSink>,
+    /// Numbers that carry nothing, for them.
+    pub(crate) skipped: Vec<Skipped>,
     pub(crate) taken: u64,
     /// It has pending packets or reports for the next flush.
     pub(crate) dirty: bool,
@@ -99,11 +104,27 @@ impl UpTrack {
                 .then(|| SubscribedLayers::new(now, parameters.encodings.len())),
             pending: Vec::with_capacity(MAX_PENDING),
             down_tracks: Vec::new(),
+            trunks: Vec::new(),
+            skipped: Vec::new(),
             taken: 0,
             dirty: false,
             access,
             parameters,
         }
+    }
+
+    /// Another worker forwards it too and has judged its packets. The key ids of a frame may be
+    /// declared here later than it arrives, so its form is enough.
+    pub(crate) fn trust_origin(&mut self) {
+        self.guard = PlaintextGuard::of_form();
+        for stream in self.encodings.iter_mut() {
+            stream.encrypted = true;
+        }
+    }
+
+    /// Its way over a trunk.
+    pub(crate) fn trunk(&self, transport: TransportHandle) -> Option<&TrunkSink> {
+        { self.trunks.iter() }.find(|sink| sink.transport() == transport)
     }
 
     /// Takes a packet of one of its RtpStreams for the next flush.
@@ -143,6 +164,14 @@ impl UpTrack {
         {
             // The sequence number carries nothing. Receivers must not wait for it.
             self.encodings[encoding].dropped.push(sequence);
+            if !self.trunks.is_empty() && self.skipped.len() < MAX_PENDING {
+                self.skipped.push(Skipped {
+                    after: self.pending.len(),
+                    encoding,
+                    sequence,
+                    timestamp: packet.timestamp(),
+                });
+            }
         }
         taken
     }

@@ -445,6 +445,8 @@ fn a_busy_room_meets_nearly_every_reason() {
         DropReason::QuietVoice,
         // Of sessions without encryption: `local.rs`.
         DropReason::TapFull,
+        // Of sessions on two workers: `trunks.rs`.
+        DropReason::UnwantedBehindTrunk,
     ];
     for &reason in DropReason::ALL {
         assert!(

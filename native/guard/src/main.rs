@@ -4,6 +4,8 @@
 //! `sealroute-guard worker PACKETS BURST`: the same through a worker, from protected datagrams to the
 //! messages for the kernel. The system calls themselves are not in it.
 //!
+//! `sealroute-guard split PACKETS BURST`: the same with half of the subscribers on a second worker.
+//!
 //! The input and the clock are fixed, so an instruction counter gives the same figure on every run,
 //! if it counts inside of `counted` alone: randomness for the peers' secrets takes as many as it
 //! likes. The first packets are not in it, for which tables and caches grow. Prints the number of
@@ -191,6 +193,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let (run_of, words): (Run, _) = match words.split_first() {
         Some((first, rest)) if first == "worker" => (worker::run, rest),
+        Some((first, rest)) if first == "split" => (worker::run_split, rest),
         _ => (run, &words[..]),
     };
     let numbers: Option<Vec<u64>> = words.iter().map(|word| word.parse().ok()).collect();
@@ -199,7 +202,7 @@ fn main() -> ExitCode {
         Some([packets, burst @ 1..=64, idle @ 0..=1_000]) => {
             run_of(*packets, *burst as u32, *idle as u32)
         }
-        _ => Err("usage: sealroute-guard [worker] PACKETS BURST [IDLE]".to_owned()),
+        _ => Err("usage: sealroute-guard [worker|split] PACKETS BURST [IDLE]".to_owned()),
     };
     let (text, code) = match outcome {
         Ok(forwarded) => (forwarded.to_string(), ExitCode::SUCCESS),

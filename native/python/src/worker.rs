@@ -57,6 +57,12 @@ impl Worker {
         self.0.local_address().port()
     }
 
+    /// Joins another worker, once: sessions can be forwarded by both. Each calls the other by the
+    /// number given here.
+    fn link(&self, own_number: u32, other: &Bound<'_, Self>, number: u32) -> PyResult<()> {
+        { self.0.link(own_number, &other.get().0, number) }.map_err(ended)
+    }
+
     /// An eventfd that is readable while events are waiting.
     fn fileno(&self) -> RawFd {
         self.0.events_fd()

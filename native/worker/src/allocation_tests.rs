@@ -99,6 +99,7 @@ fn down_track(index: u64, kind: MediaKind) -> DownTrackParameters {
 
 fn core_of_a_call(now: Instant, kind: MediaKind) -> Core<Sink> {
     let settings = CoreSettings {
+        cpu_us: || 0,
         consent_timeout: Duration::from_secs(3_600),
         forward: ForwardSettings::default(),
     };

@@ -23,6 +23,7 @@ use crate::session_index::SessionIndex;
 use crate::srtp_outbox::SrtpOutbox;
 use crate::taps::Taps;
 use crate::transports::Transports;
+use crate::trunks::Trunks;
 use crate::unverified_peers::UnverifiedPeers;
 
 /// How stale the counters that other threads read may be.
@@ -34,6 +35,8 @@ pub(crate) struct CoreSettings {
     /// Consent expires this long after the last valid check (RFC 7675).
     pub(crate) consent_timeout: Duration,
     pub(crate) forward: ForwardSettings,
+    /// Tells the CPU time of the thread so far, in microseconds.
+    pub(crate) cpu_us: fn() -> u64,
 }
 
 /// One session: its router, and the counters of it that are published.
@@ -59,6 +62,7 @@ pub(crate) struct Core<S> {
     pub(crate) sessions: HandleMap<RouterHandle, Session>,
     pub(crate) transports: Transports,
     pub(crate) taps: Taps,
+    pub(crate) trunks: Trunks,
     pub(crate) session_index: SessionIndex,
     pub(crate) timers: Deadlines<Timer>,
     pub(crate) egress: Egress<S>,
@@ -87,6 +91,7 @@ impl<S: MessageSocket> Core<S> {
             sessions: HandleMap::default(),
             transports: Transports::default(),
             taps,
+            trunks: Trunks::default(),
             session_index: SessionIndex::default(),
             timers: Deadlines::new(),
             egress: Egress::new(socket),
@@ -151,6 +156,7 @@ impl<S: MessageSocket> Core<S> {
         }
         self.touched = touched;
         self.burst = Burst::default();
+        self.trunks.flush(&mut self.counters);
         self.egress.flush(&mut self.counters);
         not_sent::note_refused(&mut self.transports, self.egress.refused());
         self.flush_taps(now);
@@ -208,6 +214,7 @@ impl<S: MessageSocket> Core<S> {
         let mut out = SrtpOutbox {
             transports: &mut self.transports,
             taps: &mut self.taps,
+            trunks: &mut self.trunks,
             egress: &mut self.egress,
             counters: &mut self.counters,
             events: &self.events,
@@ -300,6 +307,8 @@ impl<S: MessageSocket> Core<S> {
             .drop_packets(NetworkDrop::ReceiveBufferFull, lost);
         self.counters.transports = self.transports.len() as u64;
         self.counters.taps = self.taps.len() as u64;
+        self.counters.trunks = self.trunks.len() as u64;
+        self.counters.cpu_us = (self.settings.cpu_us)();
         self.counters.publishers = self.session_index.publishers() as u64;
         self.counters.subscribers = self.session_index.subscribers() as u64;
         self.shared.store_network(&self.counters);

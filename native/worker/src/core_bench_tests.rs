@@ -143,6 +143,7 @@ impl Bench {
         let settings = CoreSettings {
             consent_timeout: CONSENT,
             forward: ForwardSettings::default(),
+            cpu_us: || 0,
         };
         let events = Arc::new(EventRing::new(64).unwrap());
         let core = Core::new(

@@ -45,6 +45,9 @@ impl<S: MessageSocket> Core<S> {
             Command::SetSrtpKeys(of) => self.set_srtp_keys(now, &of),
             Command::SendDtls(of) => self.send_dtls(now, &of),
             Command::OpenTap(of) => self.open_tap(of),
+            Command::OpenTrunk(of) => self.open_trunk(&of),
+            Command::FeedTrunk(of) => self.feed_trunk(of),
+            Command::SetTrunkDemand(of) => self.set_trunk_demand(&of),
             Command::WriteTap(of) => self.write_tap(now, &of),
             Command::CloseTransport(of) => self.close_transport(now, of.transport),
             Command::Publish(of) => self.publish(now, of),
@@ -86,7 +89,11 @@ impl<S: MessageSocket> Core<S> {
         }
         let peers = { self.transports.iter() }.map(|(handle, of)| (handle, of.router));
         let taps = { self.taps.iter() }.map(|(handle, of)| (handle, of.router));
-        let inside = peers.chain(taps).filter(|&(_, of)| of == router);
+        let trunks = { self.trunks.iter() }.map(|(handle, of)| (handle, of.router));
+        let inside = peers
+            .chain(taps)
+            .chain(trunks)
+            .filter(|&(_, of)| of == router);
         for (transport, _) in inside.collect::<Vec<_>>() {
             self.close_transport(now, transport)?;
         }
@@ -108,7 +115,8 @@ impl<S: MessageSocket> Core<S> {
         if !self.sessions.contains_key(&router) {
             return Err(UNKNOWN_HANDLE);
         }
-        if self.transports.contains(handle) || self.taps.contains(handle) {
+        let is_local = self.taps.contains(handle) || self.trunks.contains(handle);
+        if self.transports.contains(handle) || is_local {
             return Err(HANDLE_TAKEN);
         }
         if self.transports.by_ufrag(&ufrag).is_some() {
@@ -167,6 +175,9 @@ impl<S: MessageSocket> Core<S> {
         // The router does not know a transport without publishers or subscribers.
         let _ = self.with_session(router, |session, _| session.router.close_transport(handle));
         self.forget_ended(router);
+        if self.trunks.close(handle).is_some() {
+            return Ok(());
+        }
         if self.transports.remove(handle).is_none() {
             self.close_tap(now, handle);
             return Ok(());
@@ -240,13 +251,14 @@ impl<S: MessageSocket> Core<S> {
         Ok(())
     }
 
-    /// The session of a transport: a peer's or a tap. Only that session uses it.
+    /// The session of a transport: a peer's, a tap or a trunk. Only that session uses it.
     fn router_of_transport(&self, transport: TransportHandle) -> Option<RouterHandle> {
         let peer = self.transports.get(transport).map(|found| found.router);
         peer.or_else(|| self.taps.router_of(transport))
+            .or_else(|| self.trunks.router_of(transport))
     }
 
-    fn with_publisher(
+    pub(crate) fn with_publisher(
         &mut self,
         publisher: PublisherHandle,
         act: impl FnOnce(&mut SessionRouter) -> Result<(), ForwardError>,

@@ -27,7 +27,8 @@ impl<S: MessageSocket> Core<S> {
             socket,
         } = command;
         let session = self.sessions.get_mut(&router).ok_or(UNKNOWN_HANDLE)?;
-        if self.transports.contains(transport) || self.taps.contains(transport) {
+        let is_peer = self.transports.contains(transport);
+        if is_peer || self.taps.contains(transport) || self.trunks.contains(transport) {
             return Err(HANDLE_TAKEN);
         }
         let clear = { session.router.open_local(transport) }.map_err(ForwardError::name)?;

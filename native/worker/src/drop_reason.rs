@@ -65,6 +65,12 @@ network_drops! {
     TapRateExceeded = "tap_rate_exceeded",
     /// Key frames that a tap's reader requested beyond what it may.
     TapFlood = "tap_flood",
+    /// The ring to another worker of this process is full: that worker does not keep up.
+    TrunkFull = "trunk_full",
+    /// The other worker of this process has ended.
+    TrunkGone = "trunk_gone",
+    /// It came from another worker of this process for a stream that has just ended.
+    TrunkClosed = "trunk_closed",
     /// The event ring is full: the control plane does not keep up.
     EventRingFull = "event_ring_full",
     /// The transport to send to has no validated address, or is closed.

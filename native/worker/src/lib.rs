@@ -26,13 +26,16 @@
 //!   bounds the wait.
 //! - Commands are applied in order, between batches. Events go through a bounded ring with an
 //!   eventfd ([`event_ring`]); a full ring drops events and counts them.
+//! - A trunk is a transport to another worker of this process, on which the same session goes on:
+//!   packets cross in a bounded ring ([`trunk_ring`]), once for all subscribers there.
 //! - A tap is a transport without a network: its packets become records for a process of this host
 //!   ([`tap`]). Only a session of clear media has one.
 //! - Counters are published for other threads every 20 ms, without a lock.
 //!
 //! # What is left out
 //!
-//! - Several threads per session: load is spread by session.
+//! - Several threads for the packets of one worker: a large session is spread over workers, and each
+//!   forwards to its own subscribers.
 //! - Submission queues shared with the kernel: recvmmsg, and sendmmsg with GSO, already amortize the
 //!   system calls.
 //! - DTLS beyond the framing of records: the control plane runs the handshake.
@@ -41,6 +44,7 @@ pub mod api;
 mod core;
 mod core_commands;
 mod core_taps;
+mod core_trunks;
 mod deadlines;
 mod drop_reason;
 mod egress;
@@ -73,6 +77,8 @@ mod tcp;
 mod tcp_connection;
 mod transport;
 mod transports;
+mod trunk_ring;
+mod trunks;
 mod unverified_peers;
 mod worker;
 

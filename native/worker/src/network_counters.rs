@@ -13,6 +13,10 @@ counters! {
         Counter bytes_received "Bytes received.",
         Gauge taps "Taps open: readers of a session's clear media on this host.",
         Counter tap_records "Records of media and events written to taps.",
+        Gauge trunks "Ways of streams between workers of this process open, counted at both ends.",
+        Counter trunk_packets_sent "Packets passed on to other workers of this process.",
+        Counter trunk_packets_received "Packets taken from other workers of this process.",
+        Counter cpu_us "Microseconds of CPU time of the threads that forward media.",
         Counter packets_sent "Datagrams sent.",
         Counter bytes_sent "Bytes sent.",
         Counter stun_requests "Connectivity checks received from peers.",
@@ -33,10 +37,20 @@ counters! {
 }
 
 /// Counters since start, and dropped packets by reason.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct NetworkCounters {
     totals: NetworkTotals,
     drops: [u64; NetworkDrop::ALL.len()],
+}
+
+/// Arrays of more than 32 have no default of their own.
+impl Default for NetworkCounters {
+    fn default() -> Self {
+        Self {
+            totals: NetworkTotals::default(),
+            drops: [0; NetworkDrop::ALL.len()],
+        }
+    }
 }
 
 impl std::ops::Deref for NetworkCounters {

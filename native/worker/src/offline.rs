@@ -15,6 +15,8 @@ use crate::host_clock::HostClock;
 use crate::network_counters::SharedCounters;
 use crate::path::{Message, Path};
 use crate::taps::Taps;
+use crate::trunk_ring::{Doorbell, ring};
+use crate::trunks::Link;
 
 /// Datagrams with their destinations.
 pub type Datagrams = Vec<(SocketAddr, Vec<u8>)>;
@@ -67,12 +69,39 @@ impl OfflineWorker {
         let core_settings = CoreSettings {
             consent_timeout: settings.consent_timeout(),
             forward: settings.forward(),
+            cpu_us: || 0,
         };
         let events = Arc::new(EventRing::new(settings.event_ring_size)?);
         let counters = Arc::new(SharedCounters::new());
         let taps = Taps::new(HostClock::new(now, 0))?;
         let core = Core::new(core_settings, Counting::default(), taps, events, counters);
         Ok(Self { core })
+    }
+
+    /// Joins another worker by a ring in each direction. Each calls the other by the number given
+    /// here.
+    ///
+    /// # Errors
+    /// System errors: no descriptors are left.
+    pub fn link(&mut self, own_number: u32, other: &mut Self, number: u32) -> io::Result<()> {
+        let (to_other, from_self) = ring(Arc::new(Doorbell::new()?));
+        let (to_self, from_other) = ring(Arc::new(Doorbell::new()?));
+        self.core.trunks.link(Link {
+            worker: number,
+            writer: to_other,
+            reader: from_other,
+        });
+        other.core.trunks.link(Link {
+            worker: own_number,
+            writer: to_self,
+            reader: from_self,
+        });
+        Ok(())
+    }
+
+    /// Handles what other workers have passed on.
+    pub fn serve_trunks(&mut self, now: Instant) {
+        self.core.serve_trunks(now);
     }
 
     /// Applies a command.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 
 /// An eventfd: readable from `signal` until `clear`.
+#[derive(Debug)]
 pub(crate) struct Wakeup(OwnedFd);
 
 impl Wakeup {

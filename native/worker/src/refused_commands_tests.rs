@@ -9,10 +9,10 @@ use sealroute_forward::{
 };
 
 use crate::api::{
-    CloseRouter, CloseTransport, Command, DeclareKids, Direction, Event, OpenRouter, OpenTap,
-    OpenTransport, Publish, RestartIce, RouterHandle, Secret, SendDtls, SetDownTrackForwarding,
-    SetPeerCredentials, SetPreferredLayers, SetSrtpKeys, SetUpTrackForwarding, Subscribe,
-    Unpublish, Unsubscribe, WriteTap,
+    CloseRouter, CloseTransport, Command, DeclareKids, Direction, Event, FeedTrunk, OpenRouter,
+    OpenTap, OpenTransport, OpenTrunk, Publish, RestartIce, RouterHandle, Secret, SendDtls,
+    SetDownTrackForwarding, SetPeerCredentials, SetPreferredLayers, SetSrtpKeys, SetTrunkDemand,
+    SetUpTrackForwarding, Subscribe, Unpublish, Unsubscribe, WriteTap,
 };
 use crate::core::bench::{
     ANN, BEN, Bench, MediaPeer, PASSWORD, PEER_PASSWORD, down_track, secrets, up_track,
@@ -27,7 +27,7 @@ const ANNS: PublisherHandle = PublisherHandle(4);
 const NEW: PublisherHandle = PublisherHandle(91);
 const BENS: SubscriberHandle = SubscriberHandle(5);
 const FRESH: SubscriberHandle = SubscriberHandle(92);
-const COMMANDS: usize = 18;
+const COMMANDS: usize = 21;
 
 /// The index of each command. A new command does not compile without an index, and fails without a
 /// row.
@@ -51,6 +51,9 @@ fn place(command: &Command) -> usize {
         Command::Unsubscribe(_) => 15,
         Command::OpenTap(_) => 16,
         Command::WriteTap(_) => 17,
+        Command::OpenTrunk(_) => 18,
+        Command::FeedTrunk(_) => 19,
+        Command::SetTrunkDemand(_) => 20,
     }
 }
 
@@ -80,6 +83,45 @@ fn tap(router: RouterHandle, transport: TransportHandle) -> Command {
         transport,
         socket: LocalSocket::new(ours),
     })
+}
+
+fn trunk(router: RouterHandle, transport: TransportHandle, worker: u32) -> Command {
+    Command::OpenTrunk(OpenTrunk {
+        router,
+        transport,
+        worker,
+        remote: TransportHandle(1),
+    })
+}
+
+fn feed(publisher: PublisherHandle, mid: &str, ssrcs: &[u32]) -> Command {
+    Command::FeedTrunk(FeedTrunk {
+        publisher,
+        mid: mid.into(),
+        transport: NO_TRANSPORT,
+        ssrcs: ssrcs.to_vec(),
+    })
+}
+
+fn of_trunks() -> Vec<(Command, &'static str)> {
+    let unknown = "unknown_handle";
+    vec![
+        (trunk(RouterHandle(99), NO_TRANSPORT, 1), unknown),
+        (trunk(ROUTER, ANN, 1), "handle_taken"),
+        (trunk(ROUTER, NO_TRANSPORT, 1), "unknown_worker"),
+        (feed(NEW, "0", &[1]), unknown),
+        (feed(ANNS, "7", &[1]), unknown),
+        (feed(ANNS, "0", &[1]), unknown),
+        (
+            Command::SetTrunkDemand(SetTrunkDemand {
+                publisher: ANNS,
+                mid: "0".into(),
+                transport: NO_TRANSPORT,
+                rids: vec![None],
+            }),
+            unknown,
+        ),
+    ]
 }
 
 fn keys(transport: TransportHandle) -> Command {
@@ -355,7 +397,7 @@ fn whole(bench: &Bench) -> String {
         .into();
     let sizes = (
         core.sessions.len(),
-        core.transports.len() + core.taps.len(),
+        core.transports.len() + core.taps.len() + core.trunks.len(),
         core.session_index.publishers(),
         core.session_index.subscribers(),
     );
@@ -367,7 +409,12 @@ fn whole(bench: &Bench) -> String {
 }
 
 fn rows() -> Vec<(Command, &'static str)> {
-    let parts = [of_transports(), of_publishers(), of_subscribers()];
+    let parts = [
+        of_transports(),
+        of_trunks(),
+        of_publishers(),
+        of_subscribers(),
+    ];
     parts.into_iter().flatten().collect()
 }
 

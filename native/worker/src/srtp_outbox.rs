@@ -1,7 +1,7 @@
 //! The outbox of forwarding: packets are protected in send slots and addressed to the peer.
 //!
-//! A transport that is no peer's may be a tap's. Only then is a tap looked for, so that forwarding to
-//! peers costs the same with and without taps.
+//! A transport that is no peer's may be a tap or a trunk. Only then are they looked for, so that
+//! forwarding to peers costs the same with and without them.
 
 use sealroute_forward::{ForwardEvent, Outbox, TransportHandle};
 use sealroute_transport::{SrtpError, SrtpSender};
@@ -14,11 +14,14 @@ use crate::network_counters::NetworkCounters;
 use crate::not_sent::ssrc_of_rtp;
 use crate::taps::Taps;
 use crate::transports::Transports;
+use crate::trunk_ring::Kind;
+use crate::trunks::Trunks;
 
 /// Borrows the parts of the core that sending needs, for one call into a session.
 pub(crate) struct SrtpOutbox<'a, S> {
     pub(crate) transports: &'a mut Transports,
     pub(crate) taps: &'a mut Taps,
+    pub(crate) trunks: &'a mut Trunks,
     pub(crate) egress: &'a mut Egress<S>,
     pub(crate) counters: &'a mut NetworkCounters,
     pub(crate) events: &'a EventRing,
@@ -48,8 +51,25 @@ impl<S: MessageSocket> SrtpOutbox<'_, S> {
         packet: [&[u8]; 2],
         outcome: Result<usize, NetworkDrop>,
     ) {
-        let Err(reason) = outcome else { return };
-        if self.taps.rtp(transport, packet, self.counters) {
+        if let Err(reason) = outcome {
+            self.pass_elsewhere(transport, packet, reason);
+        }
+    }
+
+    /// The transport is a tap or a trunk, or the packet is not sent. Apart from what peers get, so
+    /// that this stays as short as it is.
+    #[cold]
+    #[inline(never)]
+    fn pass_elsewhere(
+        &mut self,
+        transport: TransportHandle,
+        packet: [&[u8]; 2],
+        reason: NetworkDrop,
+    ) {
+        let (taps, trunks) = (&mut self.taps, &mut self.trunks);
+        if taps.rtp(transport, packet, self.counters)
+            || trunks.send(transport, Kind::Rtp, packet, self.counters)
+        {
             return;
         }
         let [header, _] = packet;
@@ -89,6 +109,7 @@ impl<S: MessageSocket> Outbox for SrtpOutbox<'_, S> {
         });
         if let Err(reason) = outcome
             && !self.taps.rtcp(transport, compound, self.counters)
+            && !(self.trunks).send(transport, Kind::Rtcp, [compound, &[]], self.counters)
         {
             self.counters.drop_packets(reason, 1);
         }

@@ -9,20 +9,24 @@ use std::os::fd::{AsFd, RawFd};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::api::{Command, Event, RouterHandle, Snapshot, WorkerSettings};
 use crate::core::{Core, CoreSettings};
 use crate::event_ring::EventRing;
 use crate::host_clock::HostClock;
 use crate::network_counters::SharedCounters;
-use crate::poller::{Poller, Wakeup};
+use crate::poller::{Poller, Ready};
 use crate::priority::prefer_this_thread;
 use crate::receive_coalescing::{ReceiveCoalescing, WAIT};
 use crate::socket::ReceiveBatch;
 use crate::sockets::Sockets;
 use crate::taps::Taps;
 use crate::tcp::{TcpBatch, TcpConnections};
+use crate::trunk_ring::{Doorbell, ring};
+use crate::trunks::Link;
 
 /// The worker thread has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +49,8 @@ enum Request {
         router: RouterHandle,
         reply: SyncSender<Option<Snapshot>>,
     },
+    /// Another worker was joined to this one.
+    Link(Box<Link>),
     Stop,
 }
 
@@ -59,7 +65,7 @@ struct Inbox {
 /// State shared by the thread and its owner.
 struct Shared {
     inbox: Mutex<Inbox>,
-    wakeup: Wakeup,
+    bell: Arc<Doorbell>,
     events: Arc<EventRing>,
     counters: Arc<SharedCounters>,
 }
@@ -68,7 +74,7 @@ impl Shared {
     fn new(event_ring_size: usize) -> io::Result<Self> {
         Ok(Self {
             inbox: Mutex::default(),
-            wakeup: Wakeup::new()?,
+            bell: Arc::new(Doorbell::new()?),
             events: Arc::new(EventRing::new(event_ring_size)?),
             counters: Arc::new(SharedCounters::new()),
         })
@@ -80,7 +86,7 @@ impl Shared {
     }
 
     fn take_requests(&self) -> Vec<Request> {
-        self.wakeup.clear();
+        self.bell.wakeup().clear();
         let mut inbox = self.inbox();
         inbox.is_signaled = false;
         std::mem::take(&mut inbox.requests)
@@ -100,7 +106,7 @@ impl Shared {
     fn wake(&self, mut inbox: MutexGuard<'_, Inbox>) {
         if !inbox.requests.is_empty() && !inbox.is_signaled {
             inbox.is_signaled = true;
-            self.wakeup.signal();
+            self.bell.wakeup().signal();
         }
     }
 }
@@ -126,13 +132,14 @@ impl Worker {
         let taps = Taps::new(HostClock::read())?;
         let poller = Poller::new(
             sockets.udp.as_fd(),
-            &shared.wakeup,
+            shared.bell.wakeup(),
             sockets.connections_fd(),
             taps.as_fd(),
         )?;
         let core_settings = CoreSettings {
             consent_timeout: settings.consent_timeout(),
             forward: settings.forward(),
+            cpu_us: thread_cpu_us,
         };
         let (events, counters) = (Arc::clone(&shared.events), Arc::clone(&shared.counters));
         let core = Core::new(core_settings, sockets, taps, events, counters);
@@ -184,6 +191,26 @@ impl Worker {
         let inbox = self.shared.push(request)?;
         self.shared.wake(inbox);
         Ok(())
+    }
+
+    /// Joins another worker by a ring in each direction, once: sessions can be forwarded by both.
+    /// Each calls the other by the number given here. A command that needs the rings may follow at
+    /// once.
+    ///
+    /// # Errors
+    /// [`Ended`] after the end of either.
+    pub fn link(&self, own_number: u32, other: &Self, number: u32) -> Result<(), Ended> {
+        let (to_other, from_self) = ring(Arc::clone(&other.shared.bell));
+        let (to_self, from_other) = ring(Arc::clone(&self.shared.bell));
+        let link = |worker, writer, reader| {
+            Request::Link(Box::new(Link {
+                worker,
+                writer,
+                reader,
+            }))
+        };
+        self.send(link(number, to_other, from_other))?;
+        other.send(link(own_number, to_self, from_self))
     }
 
     /// An eventfd that is readable while events are waiting.
@@ -319,7 +346,7 @@ fn run_once(
         .chain(sweep)
         .min()
         .map(|at| at.saturating_duration_since(Instant::now()));
-    let ready = poller.wait(timeout)?;
+    let ready = sleep(core, poller, shared, timeout)?;
     let mut now = Instant::now();
     if ready.wakeup {
         for request in shared.take_requests() {
@@ -329,6 +356,7 @@ fn run_once(
                 Request::Snapshot { router, reply } => {
                     let _ = reply.send(core.snapshot(now, router));
                 }
+                Request::Link(link) => core.trunks.link(*link),
                 Request::Stop => {
                     core.end_batch(now);
                     core.publish_counters();
@@ -350,8 +378,36 @@ fn run_once(
     if ready.socket || ready.wakeup || ready.taps || connections {
         core.end_batch(now);
     }
+    core.serve_trunks(now);
     core.handle_timeout(now);
     Ok(true)
+}
+
+/// Waits, but not while another worker's packets wait.
+fn sleep(
+    core: &Core<Sockets>,
+    poller: &Poller,
+    shared: &Shared,
+    timeout: Option<Duration>,
+) -> io::Result<Ready> {
+    if !core.trunks.is_linked() {
+        return poller.wait(timeout);
+    }
+    shared.bell.lie_down();
+    let timeout = if core.trunks.has_waiting() {
+        Some(Duration::ZERO)
+    } else {
+        timeout
+    };
+    let ready = poller.wait(timeout);
+    shared.bell.get_up();
+    ready
+}
+
+/// The CPU time of the calling thread.
+fn thread_cpu_us() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1_000
 }
 
 fn serve_connections(core: &mut Core<Sockets>, now: Instant, batch: &mut TcpBatch) {
@@ -375,108 +431,5 @@ fn serve_connections(core: &mut Core<Sockets>, now: Instant, batch: &mut TcpBatc
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::CloseRouter;
-
-    /// A worker whose thread runs `act` instead of the loop.
-    fn worker_of(act: impl FnOnce(EndGuard) + Send + 'static) -> Worker {
-        let shared = Arc::new(Shared::new(8).unwrap());
-        let guard = EndGuard {
-            shared: Arc::clone(&shared),
-            stop_requested: false,
-        };
-        let thread = thread::spawn(move || act(guard));
-        let local = SocketAddr::from(([127, 0, 0, 1], 9));
-        Worker {
-            shared,
-            local,
-            thread: Mutex::new(Some(thread)),
-        }
-    }
-
-    #[test]
-    fn a_thread_that_ends_by_itself_is_reported_and_leaves_no_caller_waiting() {
-        let (go, wait) = sync_channel::<()>(0);
-        let worker = worker_of(move |guard| {
-            let _guard = guard;
-            let _ = wait.recv();
-            // Unlike `panic!`, prints no message that would look like a failure in the test's
-            // output.
-            std::panic::resume_unwind(Box::new(()));
-        });
-        let router = RouterHandle(1);
-        let answer = thread::scope(|scope| {
-            let request = scope.spawn(|| worker.snapshot(router));
-            while worker.shared.inbox().requests.is_empty() {
-                thread::yield_now();
-            }
-            drop(go);
-            request.join().unwrap()
-        });
-        assert_eq!(answer.err(), Some(Ended));
-        assert_eq!(
-            worker.submit(Command::CloseRouter(CloseRouter { router })),
-            Err(Ended)
-        );
-        let failure = Event::CommandFailed {
-            command: "worker",
-            handle: 0,
-            reason: "thread_ended",
-        };
-        // The thread pushes the event after it starts to refuse commands.
-        worker.close();
-        assert_eq!(Vec::from(worker.drain()), [failure]);
-    }
-
-    #[test]
-    fn queued_commands_share_one_wakeup_and_keep_their_order() {
-        let (go, wait) = sync_channel::<()>(0);
-        let worker = worker_of(move |mut guard| {
-            let _ = wait.recv();
-            guard.stop_requested = true;
-        });
-        let routers = || {
-            let requests = worker.shared.take_requests().into_iter();
-            requests
-                .map(|request| match request {
-                    Request::Command(Command::CloseRouter(close)) => close.router.0,
-                    _ => 0,
-                })
-                .collect::<Vec<_>>()
-        };
-        let close = |router| {
-            Command::CloseRouter(CloseRouter {
-                router: RouterHandle(router),
-            })
-        };
-        worker.queue(close(1)).unwrap();
-        worker.queue(close(2)).unwrap();
-        assert_eq!(worker.shared.wakeup.signals(), 0);
-        worker.flush();
-        worker.flush();
-        worker.submit(close(3)).unwrap();
-        assert_eq!(worker.shared.wakeup.signals(), 1);
-        assert_eq!(routers(), [1, 2, 3]);
-        worker.flush();
-        assert_eq!(worker.shared.wakeup.signals(), 0);
-        worker.queue(close(4)).unwrap();
-        worker.submit(close(5)).unwrap();
-        assert_eq!(worker.shared.wakeup.signals(), 1);
-        assert_eq!(routers(), [4, 5]);
-        drop(go);
-    }
-
-    #[test]
-    fn closing_a_worker_reports_no_failure() {
-        let worker = Worker::start(WorkerSettings {
-            host: [127, 0, 0, 1].into(),
-            event_ring_size: 8,
-            ..WorkerSettings::default()
-        })
-        .unwrap();
-        worker.close();
-        assert!(worker.drain().is_empty());
-        assert_eq!(worker.snapshot(RouterHandle(1)).err(), Some(Ended));
-    }
-}
+#[path = "worker_tests.rs"]
+mod tests;

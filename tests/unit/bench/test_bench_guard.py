@@ -35,5 +35,5 @@ def test_a_growth_is_judged_by_what_the_toolchain_allows() -> None:
 def test_the_baseline_names_its_toolchain_and_has_all_runs() -> None:
     document = json.loads(guard.BASELINE.read_text())
     assert document["toolchain"].startswith("rustc ")
-    runs = {"paced", "bursts", "worker_paced", "worker_bursts"}
+    runs = {"paced", "bursts", "worker_paced", "worker_bursts", "split_paced", "split_bursts"}
     assert set(document["instructions"]) == runs

@@ -35,7 +35,10 @@ impl SessionRouter {
         self.check_up_tracks(transport, &up_tracks)?;
         let mut keys = Vec::with_capacity(up_tracks.len());
         for parameters in up_tracks {
-            let up_track = UpTrack::new(now, self.access, publisher, transport, parameters);
+            let mut up_track = UpTrack::new(now, self.access, publisher, transport, parameters);
+            if self.trunks.contains(transport) {
+                up_track.trust_origin();
+            }
             let key = self.up_tracks.insert(up_track);
             for (encoding, stream) in self.up_tracks[key].encodings.indexed() {
                 let declared = [
@@ -149,6 +152,7 @@ impl SessionRouter {
                 self.remove_down_track(down_track);
             }
             self.routes.retain(|_, route| route.up_track != key);
+            self.trunks.forget(key);
             self.renew_uplink(up_track.transport);
         }
         Ok(())
@@ -402,6 +406,7 @@ impl SessionRouter {
         self.parked_rtx.retain(|&(of, _), _| of != transport);
         self.uplinks.close(transport);
         self.locals.remove(&transport);
+        self.close_trunk(transport);
         if let Some(downlink) = self.downlinks.close(transport) {
             let waiting = downlink.queued();
             self.counters
@@ -410,7 +415,7 @@ impl SessionRouter {
         Ok(())
     }
 
-    fn up_track_key(
+    pub(super) fn up_track_key(
         &self,
         publisher: PublisherHandle,
         mid: &str,

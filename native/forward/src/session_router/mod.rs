@@ -16,6 +16,7 @@
 //!                               └> NACKs, key-frame requests, reviews, reports
 //!  commands ───> publish, subscribe, pause, prefer, end                             commands.rs
 //!                local transports: readers of clear media on this host                local.rs
+//!                trunks: other workers of this process                                trunks.rs
 //! ```
 //!
 //! - A batch calls `handle_rtp` for each packet, then `flush` once: packets leave subscriber by
@@ -44,6 +45,7 @@ mod packets;
 mod reports;
 mod stills;
 mod subscribed_layers;
+mod trunks;
 mod up_tracks;
 mod uplinks;
 
@@ -65,6 +67,7 @@ pub use local::ClearMedia;
 
 use downlinks::Downlinks;
 use local::Local;
+use trunks::Trunks;
 use up_tracks::UpTracks;
 use uplinks::Uplinks;
 
@@ -154,6 +157,8 @@ pub struct SessionRouter {
     downlinks: Downlinks,
     /// Transports to processes of this host.
     locals: HashMap<TransportHandle, Local>,
+    /// Transports to other workers of this process.
+    trunks: Trunks,
     /// Keys of up tracks with pending packets.
     dirty: Vec<UpTrackKey>,
     speakers: Speakers,
@@ -183,6 +188,7 @@ impl SessionRouter {
             uplinks: Uplinks::default(),
             downlinks: Downlinks::default(),
             locals: HashMap::new(),
+            trunks: Trunks::default(),
             dirty: Vec::new(),
             speakers: Speakers::default(),
             new_speaker: None,

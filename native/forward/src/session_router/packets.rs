@@ -5,7 +5,7 @@ use std::time::Instant;
 use sealroute_rtp::RtpPacket;
 use sealroute_rtp::rtcp::{write_nack, write_pli};
 
-use super::{ForwardSettings, Route, SessionRouter};
+use super::{ForwardSettings, Route, SessionRouter, trunks};
 use crate::drop_reason::DropReason;
 use crate::extensions::value_of;
 use crate::outbox::{ForwardEvent, Outbox};
@@ -168,7 +168,8 @@ impl SessionRouter {
                 }
             }
         }
-        if up_track.down_tracks.is_empty() {
+        let crosses = !up_track.trunks.is_empty();
+        if up_track.down_tracks.is_empty() && !crosses {
             self.counters
                 .drop_packets(DropReason::NoSubscriber, up_track.pending.len());
         }
@@ -187,6 +188,9 @@ impl SessionRouter {
             }
         }
         up_track.down_tracks = down_tracks;
+        if crosses {
+            trunks::feed(now, up_track, &mut self.counters, out);
+        }
         up_track.pending.clear();
         up_track.dirty = false;
         self.ask_publisher(now, key, out);

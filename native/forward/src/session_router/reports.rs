@@ -13,7 +13,7 @@ use crate::parameters::{MediaKind, TransportHandle};
 use crate::reports::{REPORT_INTERVAL, handle_block, write_for_down_track, write_reception};
 
 /// Sequence numbers handled per NACK packet: more than a second of video has.
-const MAX_NACKED: usize = 512;
+pub(super) const MAX_NACKED: usize = 512;
 
 impl SessionRouter {
     /// Takes an authenticated compound of a publisher or a subscriber.
@@ -98,6 +98,7 @@ impl SessionRouter {
                 out.rtcp(down_track.route.transport, &self.compound);
             }
         }
+        self.report_to_trunks(now, route, out);
     }
 
     fn handle_nack(
@@ -109,7 +110,7 @@ impl SessionRouter {
         out: &mut impl Outbox,
     ) {
         let Some(&key) = self.down_track_ssrcs.get(&(transport, media_ssrc)) else {
-            return;
+            return self.handle_trunk_nack((transport, media_ssrc), lost, out);
         };
         let down_track = &mut self.down_tracks[key];
         let up_track = &self.up_tracks[down_track.route.up_track];
@@ -141,7 +142,7 @@ impl SessionRouter {
         out: &mut impl Outbox,
     ) {
         let Some(&key) = self.down_track_ssrcs.get(&(transport, media_ssrc)) else {
-            return;
+            return self.handle_trunk_key_frame_request(now, (transport, media_ssrc), out);
         };
         let down_track = &mut self.down_tracks[key];
         let selection = &down_track.selection;
@@ -208,8 +209,9 @@ impl SessionRouter {
 
     fn report_reception(&mut self, now: Instant, out: &mut impl Outbox) {
         for up_track in self.up_tracks.iter_mut() {
-            if self.locals.contains_key(&up_track.transport) {
-                continue; // nothing is lost on the way from a process of this host
+            let from = up_track.transport;
+            if self.locals.contains_key(&from) || self.trunks.contains(from) {
+                continue; // there is no network on the way
             }
             self.compound.clear();
             if write_reception(now, up_track, &mut self.compound) {

@@ -6,7 +6,8 @@ use super::SessionRouter;
 use crate::down_track::Selection;
 use crate::outbox::{ForwardEvent, Outbox};
 use crate::registry::UpTrackKey;
-use crate::subscribed_layers::subscribed;
+use crate::subscribed_layers::{EncodingSet, subscribed};
+use crate::trunk::TrunkSink;
 use crate::up_track::{Encoding, EncodingIndex, UpTrack};
 
 impl SessionRouter {
@@ -39,7 +40,9 @@ impl SessionRouter {
             .filter(|selection| selection.forwards())
             .map(Selection::preferred);
         let views = up_track.encodings.iter().map(Encoding::view);
-        let changed = subscribed_layers.update(now, subscribed(&views, preferences));
+        let elsewhere = { up_track.trunks.iter() }.map(TrunkSink::wanted);
+        let wanted = elsewhere.fold(subscribed(&views, preferences), EncodingSet::with);
+        let changed = subscribed_layers.update(now, wanted);
         let live = (0..)
             .map(EncodingIndex)
             .zip(views)

@@ -5,6 +5,7 @@
 pub mod camera;
 pub mod numbered_video;
 pub mod room;
+pub mod trunk;
 pub mod wire;
 
 use sealroute_forward::{
@@ -200,7 +201,11 @@ impl Session {
 
     /// Handles a packet of the uplink and forwards it.
     pub fn rtp(&mut self, packet: &[u8]) {
-        self.take(UPLINK, packet);
+        self.rtp_from(UPLINK, packet);
+    }
+
+    pub fn rtp_from(&mut self, transport: TransportHandle, packet: &[u8]) {
+        self.take(transport, packet);
         self.router.flush(self.now, &mut self.out);
     }
 

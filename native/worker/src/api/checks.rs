@@ -72,7 +72,14 @@ impl Command {
             Self::DeclareKids(of) => mid(&of.mid),
             Self::SetUpTrackForwarding(of) => mid(&of.mid),
             Self::SetPreferredLayers(of) => preferred_layers(of.preferred),
-            Self::OpenRouter(_)
+            Self::FeedTrunk(of) => {
+                let fit = !of.ssrcs.is_empty() && of.ssrcs.iter().all(|&ssrc| ssrc > 0);
+                require(fit, "SSRC is out of range")?;
+                mid(&of.mid)
+            }
+            Self::SetTrunkDemand(of) => mid(&of.mid),
+            Self::OpenTrunk(_)
+            | Self::OpenRouter(_)
             | Self::CloseRouter(_)
             | Self::CloseTransport(_)
             | Self::Unpublish(_)

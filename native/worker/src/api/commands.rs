@@ -183,6 +183,51 @@ pub struct WriteTap {
     pub body: Secret,
 }
 
+/// A trunk: a transport to another worker of this process, on which the same session goes on. What
+/// is fed at one end (`FeedTrunk`) is published at the other (`Publish`): with the same payload types
+/// and extension ids, and with the SSRCs that it is fed under. `CloseTransport` ends an end.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct OpenTrunk {
+    /// Its session.
+    pub router: RouterHandle,
+    /// Not in use.
+    pub transport: TransportHandle,
+    /// The number of the other worker.
+    pub worker: u32,
+    /// The handle of the other end there.
+    pub remote: TransportHandle,
+}
+
+/// Passes one up track of a publisher on over a trunk, as it comes.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct FeedTrunk {
+    /// Whose.
+    pub publisher: PublisherHandle,
+    /// Which m-line.
+    pub mid: String,
+    /// The trunk.
+    pub transport: TransportHandle,
+    /// One for each encoding, in their order.
+    pub ssrcs: Vec<u32>,
+}
+
+/// Sets which encodings of an up track are wanted at the other end of a trunk. The others do not
+/// cross; one that becomes wanted starts with a key frame. At first all are wanted.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SetTrunkDemand {
+    /// Whose.
+    pub publisher: PublisherHandle,
+    /// Which m-line.
+    pub mid: String,
+    /// The trunk.
+    pub transport: TransportHandle,
+    /// RIDs; `None` is the single encoding of a video without RIDs.
+    pub rids: Vec<Option<String>>,
+}
+
 /// Ends a transport and everything that uses it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -199,7 +244,7 @@ pub struct Publish {
     pub router: RouterHandle,
     /// Not in use.
     pub publisher: PublisherHandle,
-    /// Its uplink, or a tap.
+    /// Its uplink, a tap, or a trunk.
     pub transport: TransportHandle,
     /// Its m-lines.
     pub up_tracks: Vec<UpTrackParameters>,
@@ -308,6 +353,12 @@ pub enum Command {
     OpenTap(OpenTap),
     /// See [`WriteTap`].
     WriteTap(WriteTap),
+    /// See [`OpenTrunk`].
+    OpenTrunk(OpenTrunk),
+    /// See [`FeedTrunk`].
+    FeedTrunk(FeedTrunk),
+    /// See [`SetTrunkDemand`].
+    SetTrunkDemand(SetTrunkDemand),
     /// See [`CloseTransport`].
     CloseTransport(CloseTransport),
     /// See [`Publish`].
@@ -341,6 +392,9 @@ impl Command {
             Self::SendDtls(of) => ("send_dtls", of.transport.0),
             Self::OpenTap(of) => ("open_tap", of.transport.0),
             Self::WriteTap(of) => ("write_tap", of.transport.0),
+            Self::OpenTrunk(of) => ("open_trunk", of.transport.0),
+            Self::FeedTrunk(of) => ("feed_trunk", of.publisher.0),
+            Self::SetTrunkDemand(of) => ("set_trunk_demand", of.publisher.0),
             Self::CloseTransport(of) => ("close_transport", of.transport.0),
             Self::Publish(of) => ("publish", of.publisher.0),
             Self::DeclareKids(of) => ("declare_kids", of.publisher.0),

@@ -34,7 +34,7 @@ PYTHON_SDK := sdk/python/src/sealroute_client
 # Python's side of the seam to the media core, from its description in Rust.
 CORE_API = cargo run --quiet --manifest-path native/Cargo.toml --jobs $(JOBS) -p sealroute-schema | $(BIN)/python scripts/core_api.py | $(BIN)/ruff format --stdin-filename sfu/core_api.py -
 
-.PHONY: fuzz fuzz-hours random-acts check-descriptors check-switches help run build packages test test-all test-parts test-image test-deploy image-not-tested test-python test-egress test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format screenshots bench bench-quick bench-full bench-forwarding bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-egress bench-attack docs docs-site clean
+.PHONY: fuzz fuzz-hours random-acts check-descriptors check-switches help run build packages test test-all test-parts test-image test-deploy image-not-tested test-python test-egress test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format screenshots bench bench-quick bench-full bench-forwarding bench-cluster bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-egress bench-attack docs docs-site clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -241,6 +241,9 @@ bench-full: build $(VENV)/dev.stamp ## All scenarios with all servers, five roun
 
 bench-forwarding: build $(VENV)/dev.stamp ## Cost of a forwarded packet, this server alone
 	$(BIN)/python -m bench.forwarding $(ARGS)
+
+bench-cluster: build $(VENV)/dev.stamp ## What a session on two workers costs against one, about eight minutes; writes bench/CLUSTER.md
+	$(BIN)/python -m bench.split --write $(ARGS)
 
 bench-rest: build $(VENV)/dev.stamp ## Requests per second, delays and CPU of the REST API
 	$(BIN)/python -m bench.rest $(ARGS)

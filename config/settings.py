@@ -112,9 +112,15 @@ class MediaSettings:
     workers: int = knob(
         1,
         "Threads that forward media, each with its own port: port, port + 1, and so on. A session"
-        " stays on one worker. More workers use more cores; 0 starts one per core.",
+        " is on one worker until it is large. More workers use more cores; 0 starts one per core.",
         0,
         64,
+    )
+    split_load: float = knob(
+        0.6, "Share of a core that a session's worker uses before it may get another one.", 0, 1
+    )
+    split_sinks: int = knob(
+        25, "Streams that its worker sends to a session's clients before that.", 0, 1_000_000
     )
     tcp: bool = knob(True, "Accept media over TCP on that port, for networks that block UDP.")
     loudest_voices: int = knob(

@@ -4,12 +4,18 @@ import secrets
 from collections.abc import Mapping, Sequence
 
 from sfu import core_api
-from sfu.client_records import ClientContext, PublishedStream, Subscription, media_errors
+from sfu.client_records import (
+    ClientContext,
+    PublishedStream,
+    SessionStreams,
+    Subscription,
+    media_errors,
+)
 from sfu.core_api import Codec, Direction, MediaKind, PreferredLayers, StreamState
 from sfu.downlink_offers import DownlinkOffers
 from sfu.ids import StreamId, SubscriberHandle, SubscriberId
 from sfu.media_plane import DownlinkOffer, DownlinkTrack, MediaError
-from sfu.peer_transport import PeerTransport
+from sfu.peer_transport import PeerTransport, PlaneContext
 from sfu.rtp_parameters import NegotiatedMedia, stream_format
 from sfu.sdp.parse import parse
 from sfu.sdp.player import plan_playing
@@ -22,13 +28,19 @@ class ClientDownlink:
 
     def __init__(self, context: ClientContext) -> None:
         self._context = context
-        self._plane = context.plane
-        self._session = context.session
         self._transport: PeerTransport | None = None
         self._subscriptions: dict[SubscriberId, Subscription] = {}
         self._slots = self._no_slots()
         self._offers = DownlinkOffers(context.plane.scheduler, self._send_offer)
         self._restart_wanted = False
+
+    @property
+    def _session(self) -> SessionStreams:
+        return self._context.session
+
+    @property
+    def _plane(self) -> PlaneContext:
+        return self._context.plane
 
     @property
     def transport(self) -> PeerTransport | None:
@@ -153,7 +165,7 @@ class ClientDownlink:
             core_api.Subscribe(
                 self._session.handle,
                 subscription.handle,
-                subscription.published.handle,
+                self._session.handle_of(subscription.published),
                 self._transport.handle,
                 subscription.down_tracks,
             )

@@ -14,7 +14,6 @@ from sfu.media_plane import (
     Tap,
     TrackOffer,
 )
-from sfu.peer_transport import PlaneContext
 
 
 class NativeClientMedia:
@@ -22,12 +21,11 @@ class NativeClientMedia:
 
     def __init__(
         self,
-        plane: PlaneContext,
         session: SessionStreams,
         connection: ConnectionId,
         listener: ClientMediaListener,
     ) -> None:
-        self._context = ClientContext(plane, session, connection, listener)
+        self._context = ClientContext(session, connection, listener)
         self.uplink = ClientUplink(self._context)
         self.downlink = ClientDownlink(self._context)
 
@@ -88,6 +86,16 @@ class NativeClientMedia:
         self.downlink.restart()
 
     # --- life ------------------------------------------------------------------------------
+
+    def core_ended(self) -> None:
+        """The core of its part has ended: so have its transports, and what they carried."""
+        for transport in (self.uplink.transport, self.downlink.transport):
+            if transport is not None:
+                transport.handle_core_ended()
+
+    def move(self, session: SessionStreams) -> None:
+        """Its next transports are in another part. It has none now."""
+        self._context.session = session
 
     def close(self) -> None:
         if self._context.closed:

@@ -13,6 +13,7 @@ from sfu.ids import (
     StreamId,
     SubscriberHandle,
     SubscriberId,
+    TransportHandle,
 )
 from sfu.media_plane import ClientMediaListener, MediaError, SubscribedLayers, SubscriptionDump
 from sfu.peer_transport import PeerTransport, PlaneContext
@@ -46,17 +47,20 @@ class StreamReceiver(Protocol):
 
 @dataclass(slots=True)
 class PublishedStream:
-    """A stream of one client. `subscriptions` to it, in the core or not, by handle."""
+    """A stream of one client. `home`: the part of its session in which it is published.
+    `subscriptions` to it, in the core or not, by handle."""
 
     stream: StreamId
     owner: StreamOwner
     handle: PublisherHandle
     media: Mapping[str, NegotiatedMedia]
+    home: "SessionStreams"
     live: bool = False
     subscriptions: "dict[int, StreamReceiver]" = field(default_factory=dict)
 
     def speaks(self) -> None:
-        self.owner.report_speaking(self.stream)
+        if self.home.leads:
+            self.owner.report_speaking(self.stream)
 
     def not_encrypted(self, mid: str, packets: int) -> None:
         self.owner.report_not_encrypted(self.stream, mid, packets)
@@ -114,26 +118,54 @@ class Subscription:
         self.owner.unsubscribe(self.subscriber)
 
 
+class StreamTrunk(Protocol):
+    """A stream's way to another part of its session."""
+
+    def set_forwarding(self, mid: str, forwarding: bool) -> None: ...
+
+
 class SessionStreams(Protocol):
-    """The part of the session that a client needs."""
+    """What a client needs of its session: the part of it on the client's core. `leader`: the part
+    with the taps; it alone says who speaks, and `leads`."""
 
+    context: PlaneContext
     handle: RouterHandle
-    e2ee: bool
-    max_publish_bps: int | None
-    streams: dict[StreamId, PublishedStream]
 
+    @property
+    def e2ee(self) -> bool: ...
+    @property
+    def max_publish_bps(self) -> int | None: ...
+    @property
+    def streams(self) -> Mapping[StreamId, PublishedStream]: ...
+    @property
+    def leader(self) -> "SessionStreams": ...
+    @property
+    def leads(self) -> bool: ...
+    def add_stream(self, published: PublishedStream) -> None:
+        """It is published here, and comes to all other parts."""
+
+    def remove_stream(self, published: PublishedStream) -> None: ...
+    def handle_of(self, published: PublishedStream) -> PublisherHandle:
+        """The publisher that a stream is here."""
+
+    def trunks_of(self, stream: StreamId) -> Sequence[StreamTrunk]: ...
     def forget_client(self, connection: ConnectionId) -> None: ...
+    def forget_tap(self, handle: TransportHandle) -> None: ...
 
 
 @dataclass(slots=True)
 class ClientContext:
-    """What both directions of one client share, and whether it has ended."""
+    """What both directions of one client share, and whether it has ended. `session`: another part
+    of it, after the core of the first has ended."""
 
-    plane: PlaneContext
     session: SessionStreams
     connection: ConnectionId
     listener: ClientMediaListener
     closed: bool = False
+
+    @property
+    def plane(self) -> PlaneContext:
+        return self.session.context
 
     def check_open(self) -> None:
         if self.closed:

@@ -3,7 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from sfu import core_api
-from sfu.client_records import ClientContext, PublishedStream, live_media, media_errors
+from sfu.client_records import (
+    ClientContext,
+    PublishedStream,
+    SessionStreams,
+    live_media,
+    media_errors,
+)
 from sfu.core_api import Codec, Direction, EncodingParameters, Extension, MediaKind
 from sfu.ids import PublisherHandle, StreamId
 from sfu.media_plane import (
@@ -15,7 +21,7 @@ from sfu.media_plane import (
     Tap,
     TrackOffer,
 )
-from sfu.peer_transport import PeerTransport
+from sfu.peer_transport import PeerTransport, PlaneContext
 from sfu.rtp_parameters import NegotiatedCodec, NegotiatedMedia, up_track_parameters
 from sfu.sdp.negotiate import (
     UplinkOffer,
@@ -32,12 +38,20 @@ class ClientUplink:
 
     def __init__(self, context: ClientContext) -> None:
         self._context = context
-        self._plane = context.plane
-        self._session = context.session
         self._transport: PeerTransport | None = None
         self._tap: Tap | None = None
         self._is_quiet = False
         self._published: dict[StreamId, PublishedStream] = {}
+
+    @property
+    def _session(self) -> SessionStreams:
+        """Where it publishes: a tap is in the leading part, wherever the client is."""
+        session = self._context.session
+        return session if self._tap is None else session.leader
+
+    @property
+    def _plane(self) -> PlaneContext:
+        return self._session.context
 
     @property
     def transport(self) -> PeerTransport | None:
@@ -73,7 +87,7 @@ class ClientUplink:
             if self._transport is not before:
                 self._drop_transport()
             raise
-        self._add(PublishedStream(stream, self, handle, media))
+        self._add(PublishedStream(stream, self, handle, media, self._session))
         answer = self._answer(offer, live | media, uplink)
         if uplink.connected:
             self._go_live()
@@ -97,7 +111,7 @@ class ClientUplink:
         self._plane.router.submit(
             core_api.Publish(self._session.handle, handle, tap.handle, up_tracks)
         )
-        self._add(PublishedStream(stream, self, handle, media))
+        self._add(PublishedStream(stream, self, handle, media, self._session))
         if not self._is_quiet:
             self._go_live()
         return _published("", media)
@@ -116,8 +130,8 @@ class ClientUplink:
 
     def _add(self, published: PublishedStream) -> None:
         self._published[published.stream] = published
-        self._session.streams[published.stream] = published
-        self._plane.publishers[published.handle] = published
+        published.home.context.publishers[published.handle] = published
+        published.home.add_stream(published)
 
     def _answer(
         self, offer: UplinkOffer, live: Mapping[str, NegotiatedMedia], uplink: PeerTransport
@@ -183,9 +197,11 @@ class ClientUplink:
     def set_stream_forwarding(self, stream: StreamId, kind: MediaKind, forwarding: bool) -> None:
         published = self._own(stream)
         for mid in published.mids(kind):
-            self._plane.router.submit(
+            published.home.context.router.submit(
                 core_api.SetUpTrackForwarding(published.handle, mid, forwarding)
             )
+            for trunk in published.home.trunks_of(stream):
+                trunk.set_forwarding(mid, forwarding)
 
     def unpublish(self, stream: StreamId) -> None:
         published = self._published.pop(stream, None)
@@ -193,9 +209,10 @@ class ClientUplink:
             return
         for subscription in list(published.subscriptions.values()):
             subscription.publisher_ended()
-        del self._session.streams[stream]
-        del self._plane.publishers[published.handle]
-        self._plane.submit_ending(core_api.Unpublish(published.handle))
+        home = published.home
+        home.remove_stream(published)
+        del home.context.publishers[published.handle]
+        home.context.submit_ending(core_api.Unpublish(published.handle))
 
     def _own(self, stream: StreamId) -> PublishedStream:
         self._context.check_open()

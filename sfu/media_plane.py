@@ -144,7 +144,8 @@ class TapDump:
 @dataclass(frozen=True, slots=True)
 class SessionDump:
     """A snapshot of a Session's media, for diagnosis. `core` is None if no media passes this
-    server, or if the session has just ended; `worker` is the number of its core."""
+    server, or if the session has just ended; `worker` is the number of the core on which it began,
+    and `workers` of all on which it is now."""
 
     session: SessionId
     e2ee: bool = False
@@ -152,6 +153,7 @@ class SessionDump:
     connections: Mapping[ConnectionId, ClientDump] = field(default_factory=dict)
     taps: tuple[TapDump, ...] = ()
     worker: int | None = None
+    workers: tuple[int, ...] = ()
     core: Snapshot | None = None
 
 
@@ -245,7 +247,7 @@ class TapListener(Protocol):
     def on_tap_closed(self, reason: str) -> None:
         """It ended without a call of `end` or `close`: its reader closed its end (reader_gone),
         read nothing for very long (reader_stuck) or sent far more than it may (reader_floods), its
-        session ended (session_closed), or the media core refused it."""
+        session ended (session_closed), or the media core ended (core_ended) or refused it."""
 
 
 class Tap(Protocol):

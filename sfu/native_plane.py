@@ -4,15 +4,16 @@ import asyncio
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from typing import Any
 
 from sfu import core_api
 from sfu.client_media import NativeClientMedia
 from sfu.client_records import PublishedStream
-from sfu.core_api import Event, PayloadAccess, WorkerSettings
+from sfu.core_api import Event, WorkerSettings
 from sfu.dtls_identity import LateIdentity
 from sfu.ids import (
     ConnectionId,
@@ -26,14 +27,17 @@ from sfu.ids import (
 from sfu.media_plane import ClientMediaListener, MediaError, SessionDump, TapListener
 from sfu.media_router import MediaRouter, NativeMediaRouter
 from sfu.peer_transport import MediaPlaneSettings, PlaneContext, Scheduler
+from sfu.placement import BusyMeter, WorkerLoad, place
 from sfu.plane_counters import PlaneCounter
+from sfu.session_parts import SessionPart, joined
 from sfu.tap import NativeTap
 
 log = logging.getLogger(__name__)
 
 
 class NativeSessionMedia:
-    """One Session's media. `e2ee` decides which part of its payloads the core may ever read."""
+    """One Session's media. `e2ee` decides which part of its payloads the core may ever read. It
+    begins as one part, on one core, and gets others as it grows."""
 
     def __init__(self, plane: "NativeMediaPlane", session: SessionId, *, e2ee: bool) -> None:
         self.session = session
@@ -42,13 +46,14 @@ class NativeSessionMedia:
         self.streams: dict[StreamId, PublishedStream] = {}
         self.clients: dict[ConnectionId, NativeClientMedia] = {}
         self.taps: dict[TransportHandle, NativeTap] = {}
+        self.parts: list[SessionPart] = []
         self._plane = plane
-        self._context = plane.context_of_new_session()
-        self.handle = RouterHandle(self._context.router.next_handle())
         self._closed = False
-        access = PayloadAccess.OPAQUE if e2ee else PayloadAccess.CLEAR
-        self._context.router.submit(core_api.OpenRouter(self.handle, access))
-        self._context.sessions.add(self.handle)
+        self._add_part(plane.context_of_new_session())
+
+    @property
+    def handle(self) -> RouterHandle:
+        return self.parts[0].handle
 
     def open_client(
         self, connection: ConnectionId, listener: ClientMediaListener
@@ -57,9 +62,21 @@ class NativeSessionMedia:
             raise MediaError("transport_closed", "the session's media is closed")
         if connection in self.clients:
             raise ValueError("the connection has its media already")
-        client = NativeClientMedia(self._context, self, connection, listener)
-        self.clients[connection] = client
+        part = self._part_of_next_client()
+        client = NativeClientMedia(part, connection, listener)
+        self.clients[connection] = part.clients[connection] = client
         return client
+
+    def _part_of_next_client(self) -> SessionPart:
+        sinks = {part.context.worker: part.sinks for part in self.parts}
+        context = self._plane.context_of_client(sinks)
+        found = (part for part in self.parts if part.context is context)
+        return next(found, None) or self._add_part(context)
+
+    def _add_part(self, context: PlaneContext) -> SessionPart:
+        part = SessionPart(self, context)
+        self.parts.append(part)
+        return part
 
     def open_tap(self, listener: TapListener) -> NativeTap:
         if self._closed:
@@ -68,7 +85,7 @@ class NativeSessionMedia:
             raise MediaError(
                 "clear_media_required", "an end-to-end encrypted session has no clear media"
             )
-        tap = NativeTap(self._context, self, listener)
+        tap = NativeTap(self.parts[0], listener)
         self.taps[tap.handle] = tap
         return tap
 
@@ -76,23 +93,56 @@ class NativeSessionMedia:
         self.taps.pop(handle, None)
 
     def forget_client(self, connection: ConnectionId) -> None:
+        """A part that no client is left in ends: streams cross to it no more."""
         self.clients.pop(connection, None)
+        for part in self.parts[:]:
+            if part.clients.pop(connection, None) and not part.clients and not part.leads:
+                self._drop_part(part)
+
+    def _drop_part(self, part: SessionPart) -> None:
+        self.parts.remove(part)
+        part.close()
+
+    def core_ended(self, context: PlaneContext) -> None:
+        """What its part there carried has ended, as if everybody's network had. The clients go on
+        in another part."""
+        part = next((one for one in self.parts if one.context is context), None)
+        if part is None:
+            return
+        if part.leads:
+            for tap in list(self.taps.values()):
+                tap.tap_lost("core_ended")
+        for client in list(part.clients.values()):
+            client.core_ended()
+        if len(self.parts) == 1:
+            if not self._plane.has_living:
+                return
+            self._add_part(self._plane.context_of_new_session())
+        moved = dict(part.clients)
+        self._drop_part(part)
+        for connection, client in moved.items():
+            to = self._part_of_next_client()
+            client.move(to)
+            to.clients[connection] = client
 
     async def dump(self) -> SessionDump:
-        """A snapshot of the session from this side and from the core."""
-        core = None if self._closed else await self._context.router.snapshot(self.handle)
+        """A snapshot of the session from this side and from its cores."""
+        parts = () if self._closed else tuple(self.parts)
+        workers = tuple(part.context.worker for part in self.parts)
+        snapshots = [await part.snapshot() for part in parts]
         return SessionDump(
             session=self.session,
             e2ee=self.e2ee,
             streams=tuple(sorted(self.streams)),
             connections={name: client.dump() for name, client in self.clients.items()},
             taps=tuple(tap.dump() for tap in self.taps.values()),
-            worker=self._context.worker,
-            core=core,
+            worker=workers[0],
+            workers=workers,
+            core=joined((one for one in snapshots if one is not None), parts),
         )
 
     def close(self) -> None:
-        """Ends all clients' media, then the session in the core. Idempotent."""
+        """Ends all clients' media, then the session in the cores. Idempotent."""
         if self._closed:
             return
         for client in list(self.clients.values()):
@@ -100,15 +150,15 @@ class NativeSessionMedia:
         for tap in list(self.taps.values()):
             tap.tap_lost("session_closed")
         self._closed = True
-        self._context.sessions.discard(self.handle)
-        self._context.submit_ending(core_api.CloseRouter(self.handle))
+        for part in self.parts:
+            part.close()
         self._plane.sessions.pop(self.session, None)
 
 
 class NativeMediaPlane:
-    """Implements `MediaPlane` over one or several cores, each a thread with its own port. A
-    session stays on one of them for life; they share nothing. `open` creates the cores on the
-    running loop."""
+    """Implements `MediaPlane` over one or several cores, each a thread with its own port, joined
+    with each other. A session is on one of them unless it is large. `open` creates the cores on
+    the running loop."""
 
     def __init__(
         self,
@@ -124,6 +174,9 @@ class NativeMediaPlane:
         )
         self.sessions: dict[SessionId, NativeSessionMedia] = {}
         self._ended: set[int] = set()
+        self._scheduler = scheduler
+        self._rules = settings.split
+        self._meters = [BusyMeter() for _ in routers]
         for context in self.contexts:
             context.router.listen(partial(self._on_events, context))
 
@@ -135,10 +188,13 @@ class NativeMediaPlane:
         further one the next port; all use free ports if it is 0. Raises `OSError` that names the
         port."""
         routers: list[NativeMediaRouter] = []
+        handles = count(1)
         try:
             for index in range(workers):
                 one = replace(worker, port=worker.port and worker.port + index)
-                routers.append(_opened(one))
+                routers.append(_opened(one, handles))
+                for number, other in enumerate(routers[:index]):
+                    routers[index].link(index, other, number)
         except BaseException:
             for router in routers:
                 router.close()
@@ -159,6 +215,34 @@ class NativeMediaPlane:
             return ended, len(context.transports), len(context.sessions), context.worker
 
         return min(self.contexts, key=load)
+
+    @property
+    def has_living(self) -> bool:
+        return len(self._ended) < len(self.contexts)
+
+    def context_of_client(self, sinks: Mapping[int, int]) -> PlaneContext:
+        """The core of a session's next client. `sinks`: the streams that the session sends from
+        each of its workers. With one core nothing is measured."""
+        if len(self.contexts) == 1:
+            return self.contexts[0]
+        own = [worker for worker in sinks if worker not in self._ended] or list(sinks)
+        loads = {
+            context.worker: WorkerLoad(
+                context.worker, self._busy(context), sinks.get(context.worker, 0)
+            )
+            for context in self.contexts
+            if context.worker in own or context.worker not in self._ended
+        }
+        others = [load for worker, load in loads.items() if worker not in own]
+        chosen = place([loads[worker] for worker in own], others, self._rules)
+        self._meters[chosen].promise()
+        return self.contexts[chosen]
+
+    def _busy(self, context: PlaneContext) -> float:
+        meter = self._meters[context.worker]
+        return meter.measure(
+            self._scheduler.time(), lambda: context.router.counters().get("cpu_us", 0)
+        )
 
     def open_session(
         self, session: SessionId, *, e2ee: bool, max_publish_bps: int | None = None
@@ -186,18 +270,23 @@ class NativeMediaPlane:
 
     def _on_events(self, context: PlaneContext, batch: Sequence[Event]) -> None:
         for event in batch:
-            if isinstance(event, core_api.CommandFailed) and event.command == "worker":
-                self._ended.add(context.worker)
             try:
+                if isinstance(event, core_api.CommandFailed) and event.command == "worker":
+                    self._end_core(context)
                 _EVENT_HANDLERS[type(event)](context, event)
             except Exception:
                 # one client's trouble must not cost the others their events
                 log.exception("an event of the media core could not be handled")
 
+    def _end_core(self, context: PlaneContext) -> None:
+        self._ended.add(context.worker)
+        for session in list(self.sessions.values()):
+            session.core_ended(context)
 
-def _opened(worker: WorkerSettings) -> NativeMediaRouter:
+
+def _opened(worker: WorkerSettings, handles: Iterator[int]) -> NativeMediaRouter:
     try:
-        return NativeMediaRouter(worker, asyncio.get_running_loop())
+        return NativeMediaRouter(worker, asyncio.get_running_loop(), handles)
     except OSError as cause:
         kinds = "UDP and TCP" if worker.tcp else "UDP"
         reason = os.strerror(cause.errno) if cause.errno else str(cause)

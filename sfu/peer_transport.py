@@ -14,6 +14,7 @@ from sfu.dtls_state import DtlsState
 from sfu.ids import PublisherHandle, RouterHandle, SubscriberHandle, TransportHandle
 from sfu.media_plane import MediaError, TransportDump
 from sfu.media_router import MediaRouter
+from sfu.placement import SplitRules
 from sfu.plane_counters import PlaneCounter
 from sfu.sdp.build import LocalTransport, Origin
 from sfu.sdp.negotiate import RemoteTransport
@@ -45,7 +46,7 @@ class MediaPlaneSettings:
     `ice_timeout_s`: from the SDP exchange to the first valid check; a higher value helps slow
     clients, a lower one frees dead ones sooner. `handshake_timeout_s`: from there to the keys.
     `max_downlink_media` bounds the m-lines that one client can make us offer (an answer of 128
-    has about 110 KiB).
+    has about 110 KiB). `split`: when a session gets a further core.
     """
 
     addresses: tuple[str, ...]
@@ -54,6 +55,7 @@ class MediaPlaneSettings:
     ice_timeout_s: float = 30.0
     handshake_timeout_s: float = 10.0
     max_downlink_media: int = 128
+    split: SplitRules = field(default_factory=SplitRules)
 
 
 class PublisherEvents(Protocol):
@@ -94,6 +96,11 @@ class PlaneContext:
     publishers: dict[PublisherHandle, PublisherEvents] = field(default_factory=dict)
     subscribers: dict[SubscriberHandle, SubscriberEvents] = field(default_factory=dict)
     totals: Counter[str] = field(default_factory=Counter)
+
+    def submit_to_part(self, command: Command) -> None:
+        """For commands about the part of a session on another core than the caller's: its end is
+        noticed by itself."""
+        self.submit_ending(command)
 
     def submit_ending(self, command: Command) -> None:
         """For commands that end something: after the end of the core it has ended already."""
@@ -210,6 +217,9 @@ class PeerTransport:
 
     def handle_command_failed(self) -> None:
         self._lose("command_failed")
+
+    def handle_core_ended(self) -> None:
+        self._lose("core_ended")
 
     def close(self) -> None:
         """Says goodbye to a connected peer and frees the core's state. Idempotent."""

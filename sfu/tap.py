@@ -5,14 +5,12 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Protocol
 
 from sfu import core_api
-from sfu.client_records import PublishedStream
+from sfu.client_records import PublishedStream, SessionStreams
 from sfu.core_api import Codec, DownTrackParameters, Extension, MediaKind, StreamState
-from sfu.ids import RouterHandle, StreamId, SubscriberHandle, TransportHandle
+from sfu.ids import StreamId, SubscriberHandle, TransportHandle
 from sfu.media_plane import MediaError, TapDump, TapListener
-from sfu.peer_transport import PlaneContext
 from sfu.rtp_parameters import CODEC_RULES, NegotiatedMedia
 
 PAYLOAD_TYPES: Mapping[Codec, int] = {
@@ -30,15 +28,6 @@ EXTENSION_IDS: Mapping[Extension, int] = {
 
 UNPUBLISHED = "unpublished"
 """Why a stream left the tap without a call: its publisher ended."""
-
-
-class TappedSession(Protocol):
-    """The part of the session that a tap needs."""
-
-    handle: RouterHandle
-    streams: dict[StreamId, PublishedStream]
-
-    def forget_tap(self, handle: TransportHandle) -> None: ...
 
 
 @dataclass(slots=True)
@@ -63,7 +52,8 @@ class NativeTap:
     """Implements `Tap`. The core owns its end of the socket pair, and writes every record: so all
     of them have one order."""
 
-    def __init__(self, plane: PlaneContext, session: TappedSession, listener: TapListener) -> None:
+    def __init__(self, session: SessionStreams, listener: TapListener) -> None:
+        plane = session.context
         self.handle = TransportHandle(plane.router.next_handle())
         self._plane = plane
         self._session = session
@@ -123,7 +113,11 @@ class NativeTap:
         tapped = TappedStream(self, published, handle)
         self._plane.router.submit(
             core_api.Subscribe(
-                self._session.handle, handle, published.handle, self.handle, down_tracks
+                self._session.handle,
+                handle,
+                self._session.handle_of(published),
+                self.handle,
+                down_tracks,
             )
         )
         self._streams[published.stream] = tapped

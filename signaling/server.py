@@ -23,6 +23,7 @@ from sfu.egress.broadcast_jobs import BroadcastEgress
 from sfu.media_plane import MediaPlane
 from sfu.native_plane import NativeMediaPlane
 from sfu.peer_transport import MediaPlaneSettings
+from sfu.placement import SplitRules
 from signaling.addresses import ONLY_LOOPBACK, only_loopback, public_addresses
 from signaling.administration import DEVELOPMENT_FILE, NO_PROJECT, first_project, welcome
 from signaling.archives.files import ArchiveFiles
@@ -120,8 +121,9 @@ def open_media_plane(settings: Settings) -> tuple[MediaPlane, int]:
     worker = worker_settings(media)
     addresses = public_addresses(media.public_ips, media.host)
     try:
+        rules = SplitRules(media.split_load, media.split_sinks)
         plane = NativeMediaPlane.open(
-            worker, MediaPlaneSettings(addresses=addresses, tcp=media.tcp), workers
+            worker, MediaPlaneSettings(addresses=addresses, tcp=media.tcp, split=rules), workers
         )
     except ImportError as cause:
         raise ConfigurationError(

@@ -1,5 +1,7 @@
 """A plane over several cores: which session goes where, and what is told of all of them."""
 
+from itertools import count
+
 import pytest
 
 from sfu import core_api
@@ -14,7 +16,9 @@ class Farm:
 
     def __init__(self, peers, number, port=None):
         self.peers = peers
-        self.routers = [FakeMediaRouter(local_port=20_000 + n) for n in range(number)]
+        handles = count(1)
+        ports = range(20_000, 20_000 + number)
+        self.routers = [FakeMediaRouter(local_port=port, handles=handles) for port in ports]
         self.clock = peers.VirtualScheduler()
         settings = MediaPlaneSettings(("192.0.2.1",), port=port)
         self.plane = NativeMediaPlane(self.routers, settings, self.clock)
@@ -71,13 +75,13 @@ async def test_a_mapped_port_counts_up_with_the_worker(peers):
     assert " 192.0.2.1 444 typ host" in answer.sdp
 
 
-async def test_handles_of_one_worker_mean_nothing_to_another(two):
+async def test_what_a_worker_says_of_anothers_handle_means_nothing(two):
     clients = [
         (await two.publisher(two.plane.open_session(name, e2ee=True)))[0] for name in ("a", "b")
     ]
     handles = [client.dump().transports[0].handle for client in clients]
-    assert handles[0] == handles[1], "both count from the start"
-    two.routers[1].deliver(ConsentExpired(handles[1]))
+    assert handles[0] != handles[1]
+    two.routers[1].deliver(ConsentExpired(handles[0]), ConsentExpired(handles[1]))
     assert [len(client.dump().transports) for client in clients] == [1, 0]
     assert two.plane.contexts[0].transports[handles[0]].direction is Direction.UPLINK
 

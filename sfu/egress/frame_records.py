@@ -22,12 +22,12 @@ PART_BYTES = 32_768
 MAX_RECORD_BYTES = 65_536
 MAX_FRAME_BYTES = 8_388_608
 """A key frame of 4,096 pixels is far below."""
-CODECS = ("opus", "vp8", "h264")
+CODECS = ("opus", "vp8", "h264", "vp9", "av1")
 """By their numbers: what the SDK decrypts."""
 MISSED_REASONS = ("network", "secret")
 """By their numbers, as the manifest has them. `secret`: what came is encrypted under one that the
 member service did not have."""
-_KINDS = {"opus": "audio", "vp8": "video", "h264": "video"}
+_KINDS = dict.fromkeys(CODECS, "video") | {"opus": "audio"}
 _HEADER = struct.Struct("<BBHIQ")
 _FRAME = struct.Struct("<qIB3x")
 _MISSED = struct.Struct("<qqB")

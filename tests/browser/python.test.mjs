@@ -36,11 +36,18 @@ async function python(verb, room, flags) {
 }
 
 for (const kind of Object.keys(browsers)) {
-  for (const codec of kind === 'chromium' ? ['vp8', 'h264'] : ['vp8']) {
+  for (const codec of kind === 'chromium' ? ['vp8', 'h264', 'vp9', 'av1'] : ['vp8']) {
+    const isLayered = codec === 'vp9' || codec === 'av1';
     const isHere = browsers[kind].isHere;
     // One browser is seen by Python, the other one sees it.
-    const skipPublisher = isHere ? kind === 'chromium' && LONG : 'the browser is missing';
-    const skipSubscriber = isHere ? kind === 'firefox' && LONG : 'the browser is missing';
+    const skipPublisher = isLayered
+      ? 'Python does not send it'
+      : isHere
+        ? kind === 'chromium' && LONG
+        : 'the browser is missing';
+    const skipSubscriber = isHere
+      ? (kind === 'firefox' || isLayered) && LONG
+      : 'the browser is missing';
 
     test(`Python to ${kind} in ${codec}`, { skip: skipPublisher }, async () => {
       const room = await lab.server.createRoom();

@@ -26,9 +26,7 @@ class _Color:
 
 def av1_record(key_frame: bytes) -> bytes:
     """Errors: `ValueError` for a key frame without a sequence header that can be read."""
-    content = next((body for kind, body in obus(key_frame) if kind == _SEQUENCE_HEADER), b"")
-    if not content or len(content) > _MAX_HEADER_BYTES:
-        raise ValueError("the key frame has no parameters")
+    content = _sequence(key_frame)
     bits = Bits(content)
     profile = bits.take(3)
     if profile >= _PROFILES:
@@ -36,7 +34,7 @@ def av1_record(key_frame: bytes) -> bytes:
     bits.take(1)
     reduced = bits.take(1)
     level, tier = (bits.take(5), 0) if reduced else _operating_points(bits)
-    _skip_size(bits, reduced)
+    _size(bits, reduced)
     _skip_tools(bits, reduced)
     color = _color(bits, profile)
     flags = color.high << 6 | color.twelve << 5 | color.monochrome << 4
@@ -44,6 +42,25 @@ def av1_record(key_frame: bytes) -> bytes:
     record = bytes([0x81, profile << 5 | level, tier << 7 | flags, 0])
     header = bytes([_SEQUENCE_HEADER << 3 | _WITH_SIZE])
     return record + header + leb128(len(content)) + content
+
+
+def av1_size(key_frame: bytes) -> tuple[int, int]:
+    """Width and height of the largest frames. Errors: `ValueError`."""
+    bits = Bits(_sequence(key_frame))
+    bits.take(4)
+    reduced = bits.take(1)
+    if reduced:
+        bits.take(5)
+    else:
+        _operating_points(bits)
+    return _size(bits, reduced)
+
+
+def _sequence(key_frame: bytes) -> bytes:
+    content = next((body for kind, body in obus(key_frame) if kind == _SEQUENCE_HEADER), b"")
+    if not content or len(content) > _MAX_HEADER_BYTES:
+        raise ValueError("the key frame has no parameters")
+    return content
 
 
 def _operating_points(bits: Bits) -> tuple[int, int]:
@@ -69,11 +86,12 @@ def _operating_points(bits: Bits) -> tuple[int, int]:
     return found[0]
 
 
-def _skip_size(bits: Bits, reduced: int) -> None:
+def _size(bits: Bits, reduced: int) -> tuple[int, int]:
     across, down = bits.take(4) + 1, bits.take(4) + 1
-    bits.take(across + down)
+    size = bits.take(across) + 1, bits.take(down) + 1
     if not reduced and bits.take(1):
         bits.take(7)  # numbers of frames
+    return size
 
 
 def _skip_tools(bits: Bits, reduced: int) -> None:

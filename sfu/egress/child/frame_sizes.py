@@ -2,12 +2,16 @@
 
 from itertools import islice
 
+from sfu.egress.child.av1_record import av1_size
 from sfu.egress.child.bitstream import Bits, annex_b, unescaped
 from sfu.egress.child.h264_record import HAS_CHROMA
 
 _SPS = 7
 _MAX_UNITS = 64
 _MAX_CYCLE = 255
+_VP9_HEADER_BYTES = 16
+_VP9_SYNC_CODE = 0x49_8342
+_VP9_SRGB = 7
 _VP8_START = b"\x9d\x01\x2a"
 
 
@@ -84,4 +88,23 @@ def _skip_order(bits: Bits) -> None:
             bits.exp_golomb()
 
 
-_SIZES = {"vp8": _vp8, "h264": _h264}
+def _vp9(frame: bytes) -> tuple[int, int]:
+    """Of the lowest layer: the uncompressed header (VP9 bitstream specification section 6.2)."""
+    bits = Bits(frame[:_VP9_HEADER_BYTES])
+    marker = bits.take(2)
+    profile = bits.take(1) | bits.take(1) << 1
+    if profile == 3:
+        bits.take(1)
+    # It shows no earlier frame, and is a key frame; two flags follow.
+    if marker != 2 or bits.take(2) or bits.take(2 + 24) & 0xFFFFFF != _VP9_SYNC_CODE:
+        raise ValueError("no key frame")
+    if profile >= 2:
+        bits.take(1)
+    if bits.take(3) != _VP9_SRGB:
+        bits.take(4 if profile & 1 else 1)
+    elif profile & 1:
+        bits.take(1)
+    return bits.take(16) + 1, bits.take(16) + 1
+
+
+_SIZES = {"vp8": _vp8, "h264": _h264, "vp9": _vp9, "av1": av1_size}

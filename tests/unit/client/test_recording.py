@@ -8,10 +8,13 @@ from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder, VpxPayloadDescriptor
 from sealroute_client.cli_run import reception_fault
 from sealroute_client.errors import NotConnected
+from sealroute_client.media import layered
 from sealroute_client.media.inbound import EncodedFrame
 from sealroute_client.media.recording import Recording, RecordingError, Sample, can_begin
 from sealroute_client.media.sources import draw_pattern
 from sealroute_client.subscriber import Subscriber
+
+from tests.unit.egress.media import video
 
 PACKET_BYTES = 500
 
@@ -163,3 +166,15 @@ def test_what_was_received_under_another_secret_is_a_fault(
     state.failed, state.decrypted, state.is_mismatched = failed, decrypted, is_mismatched
     fault = reception_fault(subscriber)
     assert (None if fault is None else fault.code) == code
+
+
+@pytest.mark.parametrize("codec", ["vp9", "av1"])
+def test_a_recording_of_a_layered_codec_has_all_its_frames(tmp_path, codec) -> None:
+    recording = Recording(tmp_path / "a.webm", frozenset({"video"}))
+    for number, (_, data) in enumerate(video(codec, 12)):
+        whole = layered.join(codec, [data])
+        recording.put(Sample("video", codec, whole, number * 3_000, number / 30, None))
+    recording.close()
+    assert recording.error is None
+    with av.open(str(tmp_path / "a.webm")) as written:
+        assert len(list(written.decode(video=0))) == 12

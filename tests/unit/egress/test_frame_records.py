@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sfu.egress import frame_records as records
 from sfu.egress.child.frame_reader import FrameReader
 from sfu.egress.child.frame_sizes import size_of
+from tests.unit.egress.media import video
 
 VP8_KEY = b"\x10\x02\x00\x9d\x01\x2a" + (640).to_bytes(2, "little") + (480).to_bytes(2, "little")
 FRAME = records.FrameRecord(7, "vp8", True, 1_000_000, 33_000, VP8_KEY + bytes(100_000))
@@ -79,6 +80,15 @@ def test_sizes_are_read_from_key_frames() -> None:
     assert size_of("h264", b"\x00\x00\x01\x67") == (0, 0)
     assert size_of("vp8", VP8_KEY[:9]) == (0, 0)
     assert size_of("opus", b"x") == (0, 0)
+
+
+@pytest.mark.parametrize("codec", ["vp8", "vp9", "av1"])
+@pytest.mark.parametrize("size", [(64, 48), (162, 98)])
+def test_sizes_are_those_of_the_frames(codec, size) -> None:
+    (_, key_frame), *_ = video(codec, 2, size)
+    assert size_of(codec, key_frame) == size
+    for end in range(0, min(40, len(key_frame)), 3):
+        size_of(codec, key_frame[:end])
 
 
 @pytest.mark.parametrize("size", [(640, 480), (642, 478), (1920, 1080)])

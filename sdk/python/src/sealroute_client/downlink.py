@@ -10,6 +10,7 @@ from aiortc.sdp import SessionDescription
 from sealroute_client.descriptions import OfferRules
 from sealroute_client.media.inbound import InboundTap
 from sealroute_client.media.paths import MediaPath
+from sealroute_client.media.receiving import with_layered_codecs
 from sealroute_client.peers import PeerConnections
 
 if TYPE_CHECKING:
@@ -39,11 +40,13 @@ class Downlink:
         """Before any of it is applied; `answer` relies on it.
 
         Errors: UnexpectedServerResponse, DecryptionUnsupportedCodec."""
-        self._rules.check(offer, carrying)
+        with with_layered_codecs():
+            self._rules.check(offer, carrying)
 
     async def answer(self, offer: str) -> tuple[str, dict[str, Line]]:
         """The answer, and the m-lines by mid."""
-        await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        with with_layered_codecs():
+            await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         lines: dict[str, Line] = {}
         for transceiver in self._peer.getTransceivers():
             receiver = transceiver.receiver

@@ -43,7 +43,7 @@ from sealroute_client.subscriber import Subscriber
 from sealroute_client.subscribing import Subscribing
 from sealroute_client.tasks import Tasks
 
-CLIENT_CODECS: Final = ("opus", "vp8", "h264")
+CLIENT_CODECS: Final = ("opus", "vp8", "h264", "vp9", "av1")
 
 
 class Session(Emitter):

@@ -12,7 +12,7 @@ from aiortc.mediastreams import MediaStreamError
 
 from sealroute_client import events
 from sealroute_client.complaints import Complaints
-from sealroute_client.e2ee.decryption import Decryptor
+from sealroute_client.e2ee.decryption import Decrypted, Decryptor
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.e2ee.identity import Outcome
 from sealroute_client.e2ee.state import DecryptionState, Notice
@@ -25,6 +25,7 @@ from sealroute_client.errors import (
     NotConnected,
     SealrouteError,
 )
+from sealroute_client.media import layered
 from sealroute_client.media.inbound import GENERATION_SHIFT, EncodedFrame, InboundTap
 from sealroute_client.media.recording import (
     CLOCK_HZ,
@@ -35,7 +36,13 @@ from sealroute_client.media.recording import (
     make_folder,
 )
 
-CODECS: Final = {"opus": CodecId.OPUS, "vp8": CodecId.VP8, "h264": CodecId.H264}
+CODECS: Final = {
+    "opus": CodecId.OPUS,
+    "vp8": CodecId.VP8,
+    "h264": CodecId.H264,
+    "vp9": CodecId.VP9,
+    "av1": CodecId.AV1,
+}
 MAX_UNREAD_FRAMES: Final = 90
 """Decoded frames that may wait for a slow reader; beyond it decoding pauses until a key frame."""
 KEY_FRAME_INTERVAL_S: Final = 1.0
@@ -201,17 +208,26 @@ class Subscriber(Emitter):
                 track.ask_for_key_frame(now_s)
 
     def _open(self, track: ReceivedTrack, frame: EncodedFrame, now_s: float) -> bytes | None:
-        if track.decryptor is None:
-            return frame.data
         codec = CODECS.get(frame.codec)
-        if codec is None:
+        if track.decryptor is not None and codec is None:
             self._refuse_codec(track.kind, frame.codec)
             return None
         try:
-            decrypted = track.decryptor.decrypt(codec, frame.data, now_s)
+            layers = list(frame.layers or (frame.data,))
+            for at, encrypted in enumerate(layers):
+                if track.decryptor is None or codec is None:
+                    break
+                decrypted = track.decryptor.decrypt(codec, encrypted, now_s)
+                plain = self._judge(track, decrypted, now_s)
+                if plain is None:
+                    return None
+                layers[at] = plain
+            return layered.join(frame.codec, layers) if frame.layers else layers[0]
         except Exception:  # noqa: BLE001 - a fault of the SDK is no mismatch, and no frame passes
             self._complain(DecryptionInternalError("A frame could not be processed"))
             return None
+
+    def _judge(self, track: ReceivedTrack, decrypted: Decrypted, now_s: float) -> bytes | None:
         self._notify(self.state.on_frame(track.kind, decrypted.outcome, now_s))
         if decrypted.outcome not in (Outcome.OK, Outcome.REPLAY):
             self.on_loss(track.kind, _LOSSES.get(decrypted.outcome, "network"))

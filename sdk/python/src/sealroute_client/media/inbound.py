@@ -12,7 +12,9 @@ from typing import Any, Final
 from aiortc import RTCRtpReceiver
 from aiortc.rtp import RtcpSrPacket
 
+from sealroute_client.e2ee.bitstream import FormatError
 from sealroute_client.errors import DecryptionInternalError
+from sealroute_client.media import layered, receiving
 
 DECODER_QUEUE: Final = "_RTCRtpReceiver__decoder_queue"
 TIMESTAMPS: Final = "_RTCRtpReceiver__timestamp_mapper"
@@ -26,11 +28,13 @@ GENERATION_SHIFT: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class EncodedFrame:
-    """`timestamp` counts in the codec's clock from the receiver's first frame, without wraps."""
+    """`timestamp` counts in the codec's clock from the receiver's first frame, without wraps.
+    `layers`: the frames of VP9 and AV1, each encrypted by itself; `data` is all of them."""
 
     codec: str
     data: bytes
     timestamp: int
+    layers: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,17 @@ class Gap:
             return False
         self._behind.clear()
         return True
+
+
+def _encoded(codec: str, frame: Any) -> EncodedFrame | None:
+    """None: its packets are no whole frame."""
+    if codec not in layered.CODECS:
+        return EncodedFrame(codec, frame.data, frame.timestamp)
+    try:
+        layers = layered.frames(codec, receiving.payloads(frame.data))
+    except FormatError:
+        return None
+    return EncodedFrame(codec, b"".join(layers), frame.timestamp, layers)
 
 
 TakeFrame = Callable[[EncodedFrame], bytes | None]
@@ -145,8 +160,11 @@ class InboundTap:
         codec, frame = item
         if self.take is None or not frame.data:
             return
-        mime = codec.mimeType.lower().partition("/")[2]
-        plain = self.take(EncodedFrame(mime, frame.data, frame.timestamp))
+        encoded = _encoded(codec.mimeType.lower().partition("/")[2], frame)
+        if encoded is None:
+            self.on_gap()
+            return
+        plain = self.take(encoded)
         if plain is not None:
             frame.data = plain
             frame.timestamp += self.generation << GENERATION_SHIFT

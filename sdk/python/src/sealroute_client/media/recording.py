@@ -18,6 +18,7 @@ import av
 
 from sealroute_client.e2ee.bitstream import NAL_IDR, NAL_PPS, NAL_SPS, split_annexb
 from sealroute_client.errors import SealrouteError
+from sealroute_client.media import layered
 from sealroute_client.media.inbound import SenderReport
 
 CLOCK_HZ: Final = {"audio": 48_000, "video": 90_000}
@@ -25,6 +26,7 @@ ALIGN_WAIT_S: Final = 2.5
 """Sender reports come every 0.5 to 1.5 s; without them arrival times align the tracks."""
 _VP8_START: Final = b"\x9d\x01\x2a"
 _VP8_HEADER_BYTES: Final = 10
+_IVF: Final = {"vp8": b"VP80", "vp9": b"VP90", "av1": b"AV01"}
 TIME_BASE: Final = fractions.Fraction(1, 1000)
 
 
@@ -67,6 +69,8 @@ class RecordingCounts:
 def is_key_frame(codec: str, data: bytes) -> bool:
     """VP8 that lost its first packet is none, whatever it looks like: the start code (RFC 6386
     section 9.1) is missing then."""
+    if codec in layered.CODECS:
+        return layered.is_key_frame(codec, data)
     if codec == "vp8":
         return len(data) >= _VP8_HEADER_BYTES and not data[0] & 1 and data[3:6] == _VP8_START
     return NAL_IDR in _nal_kinds(data)
@@ -85,9 +89,14 @@ def _nal_kinds(data: bytes) -> set[int]:
 
 def _video_template(codec: str, key_frame: bytes) -> Any:
     """A container in memory that holds the key frame: the library reads the parameters."""
-    if codec == "vp8":
-        width, height = (int.from_bytes(key_frame[i : i + 2], "little") & 0x3FFF for i in (6, 8))
-        header = struct.pack("<4sHH4sHHIIII", b"DKIF", 0, 32, b"VP80", width, height, 30, 1, 1, 0)
+    if codec in _IVF:
+        width = height = 0  # others say it further in, where the library looks
+        if codec == "vp8":
+            width, height = (
+                int.from_bytes(key_frame[at : at + 2], "little") & 0x3FFF for at in (6, 8)
+            )
+        name = _IVF[codec]
+        header = struct.pack("<4sHH4sHHIIII", b"DKIF", 0, 32, name, width, height, 30, 1, 1, 0)
         body = struct.pack("<IQ", len(key_frame), 0) + key_frame
         return av.open(io.BytesIO(header + body), format="ivf")
     return av.open(io.BytesIO(key_frame), format="h264")
@@ -209,7 +218,10 @@ class Recording:
             template = _video_template(video.codec, video.data)
             self._templates.append(template)
             source = template.streams.video[0]
-            self._streams["video"] = self._container.add_stream_from_template(source)
+            self._streams["video"] = self._container.add_stream_from_template(
+                source,
+                opaque=True,  # nothing is encoded
+            )
         if audio is not None or "audio" in self._kinds:
             self._streams["audio"] = self._container.add_stream(
                 "libopus", rate=48_000, layout="stereo"

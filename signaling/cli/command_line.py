@@ -146,8 +146,14 @@ def main(argv: list[str] | None = None) -> int:
     except DomainError as failure:
         return _fail(arguments, failure.code.value, failure.message)
     except OSError as failure:
-        return _fail(arguments, "os", failure.strerror or str(failure))
+        return _fail(arguments, "os", reason_of(failure))
     return code
+
+
+def reason_of(failure: OSError) -> str:
+    """With the file, where the system named one."""
+    reason = failure.strerror or str(failure)
+    return reason if failure.filename is None else f"{failure.filename}: {reason}"
 
 
 def _recorded(arguments: argparse.Namespace) -> int:

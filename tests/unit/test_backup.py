@@ -107,6 +107,7 @@ def test_a_restore_that_fails_creates_no_folder(shell, tmp_path, kind):
             archive.writestr(DATABASE, b"not a database" * 100)
     code, complaint = shell("restore", file, data="new/data")
     assert (code, complaint["error"]) == (1, "os" if kind == "missing" else "invalid_parameter")
+    assert kind != "missing" or str(file) in complaint["message"]
     assert not (tmp_path / "new").exists()
 
 

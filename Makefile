@@ -102,6 +102,13 @@ $(VENV)/azurite.stamp: $(VENV)/tools.stamp
 	@mkdir -p .cache/azurite && cd .cache/azurite && npm install --silent --no-audit --no-fund azurite@3.35.0
 	@touch $@
 
+# What builds applications; for long tests alone.
+$(VENV)/bundled.stamp: $(VENV)/tools.stamp tests/browser/bundled/package.json
+	@echo "Installing Vite, webpack and Next, for tests of what they build"
+	@mkdir -p .cache/bundled && cp tests/browser/bundled/package.json .cache/bundled
+	@cd .cache/bundled && npm install --silent --no-audit --no-fund
+	@touch $@
+
 build: ## Build everything into .venv
 	@$(MAKE) --silent --no-print-directory --jobs=$(JOBS) $(VENV)/native.stamp $(VENV)/client.stamp $(VENV)/web.stamp
 
@@ -160,7 +167,7 @@ test-web: $(VENV)/web.stamp ## Browser SDK tests in Node
 	cd sdk/web && npm test --silent
 	cd sdk/web && node scripts/test.mjs ../../web/demo/tests
 
-test-browser: build ## The browser SDK in real Chromium and Firefox
+test-browser: build $(if $(WITHOUT_LONG),,$(VENV)/bundled.stamp) ## The browser SDK in real Chromium and Firefox
 	@scripts/require /usr/bin/chromium=chromium /usr/bin/firefox-esr=firefox-esr ffmpeg=ffmpeg turnserver=coturn
 	cd sdk/web && npm run --silent test:browser
 

@@ -35,7 +35,7 @@ RUN /venv/bin/maturin build --release --locked --compatibility linux --out /whee
 FROM scratch AS wheel
 COPY --from=core /wheels/ /
 
-FROM python:3.11-slim-bookworm
+FROM python:3.11-slim-bookworm AS runtime
 # A volume that is mounted on the data folder for the first time takes its owner from here.
 RUN groupadd --gid 10001 sealroute \
   && useradd --uid 10001 --gid 10001 --no-create-home --no-log-init --shell /usr/sbin/nologin --home-dir /var/lib/sealroute sealroute \
@@ -49,15 +49,33 @@ RUN python scripts/dependencies.py > requirements.txt \
 # `sealroute doctor --call` is a call of the Python SDK.
 COPY sdk/python sdk/python
 RUN pip install --no-cache-dir --constraint constraints.txt ./sdk/python && rm -rf sdk
-COPY --from=wheel / wheels/
-RUN pip install --no-cache-dir --no-deps wheels/*.whl && rm -rf wheels
-# A number, so that an orchestrator can tell that it is not root.
-USER 10001:10001
-WORKDIR /var/lib/sealroute
 ENV PYTHONDONTWRITEBYTECODE=1 SEALROUTE_DATA_DIR=/var/lib/sealroute/data
-VOLUME /var/lib/sealroute/data
 EXPOSE 8080/tcp 10000/udp 10000/tcp
 HEALTHCHECK --interval=30s --timeout=5s --start-period=15s CMD ["python", "-m", "signaling.cli.health"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["sealroute"]
 CMD ["serve", "--json"]
+
+# `--target egress`: custom layouts, buckets, captions with their model, and what renders pages.
+# Four times as large, and with a browser in it: only for servers that use them.
+FROM runtime AS egress
+RUN apt-get update \
+  && apt-get install -y --no-install-recommends \
+    bubblewrap chromium fonts-noto-color-emoji fonts-noto-core libpango-1.0-0 libpangoft2-1.0-0 \
+  && rm -rf /var/lib/apt/lists/*
+RUN python scripts/dependencies.py egress > egress.txt \
+  && pip install --no-cache-dir --constraint constraints.txt --requirement egress.txt
+COPY --from=wheel / wheels/
+RUN pip install --no-cache-dir --no-deps wheels/*.whl && rm -rf wheels
+# A number, so that an orchestrator can tell that it is not root.
+USER 10001:10001
+WORKDIR /var/lib/sealroute
+VOLUME /var/lib/sealroute/data
+
+# The image without a target: calls, encrypted or not, and what records each stream by itself.
+FROM runtime
+COPY --from=wheel / wheels/
+RUN pip install --no-cache-dir --no-deps wheels/*.whl && rm -rf wheels
+USER 10001:10001
+WORKDIR /var/lib/sealroute
+VOLUME /var/lib/sealroute/data

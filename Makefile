@@ -173,8 +173,8 @@ test-browser: build $(if $(WITHOUT_LONG),,$(VENV)/bundled.stamp) ## The browser 
 
 test-image: build $(VENV)/dev.stamp ## The container image, built and run without a container engine (root)
 	@scripts/require buildah=buildah debootstrap=debootstrap docker-compose=docker-compose unshare=util-linux
-	JOBS=$(JOBS) scripts/image
-	$(BIN)/python -m pytest -q tests/image/checks.py tests/image/compose.py
+	JOBS=$(JOBS) scripts/image $(if $(WITHOUT_LONG),,egress)
+	$(BIN)/python -m pytest -q tests/image/checks.py tests/image/compose.py $(if $(WITHOUT_LONG),,tests/image/egress.py)
 
 image-not-tested:
 	@echo "NOT TESTED: the container image, which takes root: sudo make test-image"

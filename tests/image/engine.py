@@ -13,6 +13,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,22 +21,33 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 NAME = "localhost/sealroute:test"
+EGRESS = "localhost/sealroute:test-egress"
+UNDER_SECCOMP = Path(__file__).with_name("under_seccomp.py")
 DATA = "/var/lib/sealroute/data"
 # Runs as root in new namespaces; the words after it are what the container is.
 _ENTER = """
 set -eu
-rootfs=$1 at=$2 volume=$3 data=$4 read_only=$5; shift 5
+rootfs=$1 at=$2 volume=$3 data=$4 read_only=$5 covers=$6; shift 6
 mount --bind "$rootfs" "$at"
 mount -t proc -o nosuid,nodev,noexec proc "$at/proc"
 mount -t tmpfs -o nosuid,nodev,noexec,mode=1777,size=16m tmpfs "$at/tmp"
 mount -t tmpfs -o nosuid,noexec,mode=0755,size=64k tmpfs "$at/dev"
-for device in null zero full random urandom; do
+for device in null zero full random urandom tty; do
   touch "$at/dev/$device"
   mount --bind "/dev/$device" "$at/dev/$device"
 done
 mount --bind "$volume" "$at$data"
+if [ "$covers" = yes ]; then
+  mount --bind /dev/null "$at/proc/interrupts"
+  mount -o bind,ro "$at/proc/sys" "$at/proc/sys"
+fi
 if [ "$read_only" = yes ]; then mount -o remount,bind,ro "$at"; fi
-exec chroot "$at" "$@"
+# Not chroot: whose root is not that of its mounts gets no namespaces of its own.
+cd "$at"
+pivot_root . .
+umount -l .
+cd /
+exec "$@"
 """
 
 
@@ -66,11 +78,11 @@ class Image:
 
 
 @contextlib.contextmanager
-def built_image() -> Iterator[Image]:
-    container = buildah("from", "--pull-never", NAME)
+def built_image(name: str = NAME) -> Iterator[Image]:
+    container = buildah("from", "--pull-never", name)
     try:
         rootfs = Path(buildah("mount", container))
-        described = json.loads(buildah("inspect", "--type", "image", NAME))
+        described = json.loads(buildah("inspect", "--type", "image", name))
         yield Image(rootfs, described["Docker"]["config"])
     finally:
         buildah("rm", container)
@@ -78,13 +90,16 @@ def built_image() -> Iterator[Image]:
 
 @dataclass(frozen=True)
 class Options:
-    """What an operator says at `docker run`; the defaults are those of docker-compose.yml."""
+    """What an operator says at `docker run`; the defaults are those of docker-compose.yml, but that
+    engines cover a part of /proc. `seccomp`: a profile, as engines take it."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
     command: tuple[str, ...] | None = None
     user: tuple[int, int] | None = None
     groups: tuple[int, ...] = ()
     read_only: bool = True
+    covers_proc: bool = False
+    seccomp: Path | None = None
 
 
 class Container:
@@ -180,10 +195,17 @@ async def running(
     is mounted on the empty folder `scratch`, as far as the container sees."""
     options = options or Options()
     command = options.command if options.command is not None else tuple(image.config["Cmd"])
+    filtered = (
+        []
+        if options.seccomp is None
+        else [sys.executable, str(UNDER_SECCOMP), str(options.seccomp)]
+    )
     process = await asyncio.create_subprocess_exec(
+        *filtered,
         *("unshare", "--mount", "--propagation", "private", "--pid", "--ipc", "--uts"),
         *("--fork", "--kill-child=KILL", "/bin/sh", "-c", _ENTER, "enter"),
-        *(str(image.rootfs), str(scratch), str(volume), DATA, "yes" if options.read_only else "no"),
+        *(str(image.rootfs), str(scratch), str(volume), DATA),
+        *("yes" if one else "no" for one in (options.read_only, options.covers_proc)),
         *_as_user(image, options),
         *image.config["Entrypoint"],
         *command,

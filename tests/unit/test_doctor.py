@@ -278,15 +278,24 @@ def test_what_renders_lack_is_named(tmp_path, monkeypatch):
     assert (row.state, "chromium" in row.detail) == ("warning", True)
     assert "chromium" in row.advice
     monkeypatch.setattr(doctor_renders, "missing_programs", lambda _settings: [])
-    monkeypatch.setattr(doctor_renders, "can_jail", lambda _bwrap: False)
+    monkeypatch.setattr(doctor_renders, "jail_refusal", lambda _bwrap: "not permitted")
     (row,) = found(settings, "renders")
-    assert (row.state, "namespaces" in row.detail) == ("warning", True)
-    monkeypatch.setattr(doctor_renders, "can_jail", lambda _bwrap: True)
+    assert (row.state, "(not permitted)" in row.detail) == ("warning", True)
+    assert "egress.yml" in row.advice
+    monkeypatch.setattr(doctor_renders, "jail_refusal", lambda _bwrap: "")
     assert found(settings, "renders")[0].detail == "up to 2 pages at a time"
     udp = replace(settings, media=replace(settings.media, tcp=False))
     assert "[media] tcp" in found(udp, "renders")[0].detail
     off = replace(settings, render=RenderSettings(enabled=False))
     assert found(off, "renders")[0].detail == "off in the settings"
+
+
+def test_what_a_jail_refuses_is_said_in_its_words(tmp_path):
+    (tmp_path / "bwrap").write_text("#!/bin/sh\necho first >&2; echo 'no: EPERM' >&2; exit 1\n")
+    (tmp_path / "bwrap").chmod(0o755)
+    assert doctor_renders.jail_refusal(str(tmp_path / "bwrap")) == "no: EPERM"
+    assert "No such file" in doctor_renders.jail_refusal(str(tmp_path / "none"))
+    assert doctor_renders.jail_refusal("/bin/true") == ""
 
 
 def test_what_an_audio_connector_lacks_is_named(tmp_path, monkeypatch):

@@ -6,7 +6,9 @@ from sealroute_client import signaling
 from sealroute_client.bounds import is_bounded
 from sealroute_client.checking import check_message
 from sealroute_client.descriptions import AnswerRules, OfferRules
+from sealroute_client.e2ee.bitstream import FormatError
 from sealroute_client.errors import SealrouteError
+from sealroute_client.media import layered, receiving
 
 _OFFER = """v=0
 o=- 1 1 IN IP4 0.0.0.0
@@ -31,6 +33,19 @@ def server_messages_python(data: bytes) -> None:
         assert is_bounded(data)
         check_message(message)
         assert isinstance(message["t"], str)
+
+
+def layered_packets(data: bytes) -> None:
+    """Packets of VP9 or AV1, each behind its length in two bytes; the first byte chooses the codec.
+    What is cut off or out of order is refused, and nothing grows."""
+    codec = ("vp9", "av1")[data[0] & 1] if data else "vp9"
+    with contextlib.suppress(FormatError):
+        packets = receiving.payloads(data[1:])
+        found = layered.frames(codec, packets)
+        assert len(found) <= layered.MAX_LAYERS
+        image = layered.join(codec, found)
+        assert len(image) <= 2 * len(data) + 64
+        layered.is_key_frame(codec, image)
 
 
 def server_descriptions(data: bytes) -> None:

@@ -39,7 +39,7 @@ from signaling.protocol.codec import Encoding
 from signaling.protocol.counting import check_json
 from signaling.rest import whip_requests
 from signaling.rest.bodies import form_or_json_fields, json_fields
-from tests.fuzz.clients import server_descriptions, server_messages_python
+from tests.fuzz.clients import layered_packets, server_descriptions, server_messages_python
 from tests.fuzz.peers import (
     connector_messages,
     connector_sockets,
@@ -259,7 +259,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         *(connector_messages, connector_sockets, rtmp_answers, devtools_messages),
         *(room_bodies, admin_bodies, rest_bodies, rest_queries),
         *(addresses, ids_and_links, viewer_paths),
-        *(server_messages_python, server_descriptions),
+        *(server_messages_python, server_descriptions, layered_packets),
         dtls_handshakes,
     )
 }

@@ -245,3 +245,27 @@ test(
     await until(page, () => document.documentElement.lang === 'ja');
   },
 );
+
+/** In the page: another member of its room, which says that it records. */
+async function recordBeside() {
+  const room = new URLSearchParams(location.search).get('room');
+  const headers = { 'Content-Type': 'application/json' };
+  const asked = { method: 'POST', headers, body: '{"name":""}' };
+  const way = await (await fetch(`/v1/rooms/${encodeURIComponent(room)}`, asked)).json();
+  const encryptionSecret = decodeURIComponent(location.hash.slice(1));
+  const recorder = OT.initSession(way.apiKey, way.sessionId, { encryptionSecret });
+  await recorder.connect.promise(way.token);
+  await recorder.signal({ type: 'archiveStarted', data: '{"id":"a"}' });
+  globalThis.recorder = recorder;
+}
+
+test('a call is shown as recorded until the recorder leaves', { skip: LONG }, async () => {
+  const page = await visits.visit('chromium', visits.url, { flags: SLOW_CAMERA });
+  await join(page, 'Ada');
+  await page.evaluate(recordBeside);
+  await shown(page, '#recording');
+  await announced(page, 'The call is being recorded');
+  await assertAccessible(page, 'a call that is recorded');
+  await page.evaluate(() => globalThis.recorder.disconnect());
+  await page.waitForSelector('#recording', { hidden: true, timeout: CALL_MS });
+});

@@ -6,9 +6,11 @@ from signaling.domain.errors import ErrorCode, error
 from signaling.domain.session_state import Bucket, SessionState
 from signaling.protocol import messages as m
 
-PARTIALS_PER_S = 4.0
-"""Of one stream. People cannot read more; those above it are left out, which the next one makes
-good."""
+_PER_S = 4.0
+"""Captions of one stream, final and partial ones each. People cannot read more, and speak fewer
+phrases; what is above it a process sends that was taken over, or corrects in its next words."""
+_AT_ONCE = {True: 8.0, False: 1.0}
+"""By whether they are final: a busy machine may say late what was spoken in several phrases."""
 
 
 def handle_caption(state: SessionState, command: CaptionSpoken, now_ms: int) -> Effects:
@@ -21,9 +23,9 @@ def handle_caption(state: SessionState, command: CaptionSpoken, now_ms: int) -> 
     found = state.streams.get(command.stream)
     if found is None or not found.live or not found.info.has_captions:
         return []
-    if found.partials is None:
-        found.partials = Bucket(1.0, now_ms)
-    if not command.is_final and not found.partials.takes(now_ms, PARTIALS_PER_S, 1.0):
+    most = _AT_ONCE[command.is_final]
+    bucket = found.captions.setdefault(command.is_final, Bucket(most, now_ms))
+    if not bucket.takes(now_ms, _PER_S, most):
         return []
     asking = (state.subscribers[name] for name in found.subscribers)
     readers = tuple(dict.fromkeys(one.owner for one in asking if one.wants_captions))

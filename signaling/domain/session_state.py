@@ -99,8 +99,8 @@ class Connection:
 class Stream:
     """`muted`: a moderator muted the audio, and the core does not forward it. `complied`: the
     publisher's audio was off at the mute or was switched off since, so it may unmute.
-    `unencrypted_*`: packets that the plaintext guard dropped, and when (monotonic). `partials`:
-    captions of it that are not final."""
+    `unencrypted_*`: packets that the plaintext guard dropped, and when (monotonic). `captions`:
+    how many may follow, by whether they are final."""
 
     info: StreamInfo
     owner: ConnectionId
@@ -114,7 +114,7 @@ class Stream:
     unencrypted_packets: int = 0
     unencrypted_ms: int | None = None
     welcome_bytes: int = 0
-    partials: Bucket | None = None
+    captions: dict[bool, Bucket] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

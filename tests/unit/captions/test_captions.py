@@ -64,7 +64,7 @@ async def test_who_asks_later_gets_them_from_then_on_and_who_asks_twice_gets_the
     assert [text for _, text, _ in read(ben)] == ["two", "three"]
 
 
-async def test_a_stream_has_four_captions_a_second_that_are_not_final(world):
+async def test_a_stream_has_four_captions_a_second_of_each_kind_whoever_sends_more(world):
     _, stream = await speaker(world)
     ben = await world.house.joined()
     await ben.subscribe(stream, captions=True)
@@ -74,7 +74,7 @@ async def test_a_stream_has_four_captions_a_second_that_are_not_final(world):
         world.run.say(stream, f"final {number}")
         world.house.time.advance(0.05)
     said = read(ben)
-    assert len([one for one in said if one[2]]) == 100
+    assert 26 <= len([one for one in said if one[2]]) <= 28
     assert 19 <= len([one for one in said if not one[2]]) <= 21
 
 

@@ -16,7 +16,11 @@ export TESTS_WITHOUT_LONG := $(WITHOUT_LONG)
 SIDE_BY_SIDE := --no-print-directory --jobs=$(JOBS) --output-sync=target
 
 # The core of the native SDKs is a workspace of its own; what both need is built once.
+# Without a package named it takes the pure crates; those with transports and sockets bring str0m and
+# aws-lc, minutes of compiling, and are `make sdk-native`'s.
 SDK_CARGO := --manifest-path sdk/native/Cargo.toml --target-dir native/target --jobs $(JOBS) --quiet --locked
+SDK_NATIVE := --manifest-path sdk/native/Cargo.toml --target-dir .cache/sdk-native --jobs $(JOBS) --locked
+SDK_NATIVE_CRATES := -p sealroute-transport -p sealroute-client -p sealroute-native
 
 NATIVE_SOURCES := $(shell find native -name '*.rs' -o -name 'Cargo.toml' -o -name 'Cargo.lock' 2>/dev/null | grep -v /target/)
 WEB_SOURCES := $(shell find sdk/web web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
@@ -34,7 +38,7 @@ PYTHON_SDK := sdk/python/src/sealroute_client
 # Python's side of the seam to the media core, from its description in Rust.
 CORE_API = cargo run --quiet --manifest-path native/Cargo.toml --jobs $(JOBS) -p sealroute-schema | $(BIN)/python scripts/core_api.py | $(BIN)/ruff format --stdin-filename sfu/core_api.py -
 
-.PHONY: fuzz fuzz-hours random-acts check-descriptors check-switches help run build packages test test-all test-parts test-image test-deploy image-not-tested test-python test-egress test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format screenshots bench bench-quick bench-full bench-forwarding bench-cluster bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-egress bench-attack docs docs-site clean
+.PHONY: sdk-native test-sdk-native fuzz fuzz-hours random-acts check-descriptors check-switches help run build packages test test-all test-parts test-image test-deploy image-not-tested test-python test-egress test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format screenshots bench bench-quick bench-full bench-forwarding bench-cluster bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-egress bench-attack docs docs-site clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -145,11 +149,21 @@ test-apart: ## Browser SDK tests in Node; the container image
 test-native: $(VENV)/tools.stamp ## Rust tests, of the media core and of sdk/native
 	@# Without the extension: it has no tests, and to link it takes the headers and library of Python.
 	cd native && cargo test --workspace --exclude sealroute-python --quiet --jobs $(JOBS)
-	cargo test --workspace $(SDK_CARGO)
+	cargo test $(SDK_CARGO)
 
 test-python: build $(VENV)/dev.stamp $(VENV)/official.stamp $(BUCKETS) ## Python tests, the official SDKs and real peers among them
 	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql ip=iproute2 baresip=baresip-core sipp=sip-tester chromium=chromium bwrap=bubblewrap /usr/share/doc/libpangoft2-1.0-0=libpangoft2-1.0-0 nginx=nginx-core /usr/lib/nginx/modules/ngx_rtmp_module.so=libnginx-mod-rtmp $(GSTREAMER)
 	scripts/live-tests --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 4 --ignore tests/hostile $(NOT_LONG)
+
+# Not a part of `make test`: str0m and aws-lc take minutes to compile.
+sdk-native: $(VENV)/tools.stamp ## The native client with its command, built (.cache/sdk-native)
+	@scripts/require cc=build-essential
+	cargo build $(SDK_NATIVE) $(SDK_NATIVE_CRATES)
+
+test-sdk-native: sdk-native build $(VENV)/dev.stamp ## The native client: its lints and tests, calls with the Python SDK
+	cargo clippy $(SDK_NATIVE) $(SDK_NATIVE_CRATES) --all-targets -- -D warnings
+	cargo test $(SDK_NATIVE) $(SDK_NATIVE_CRATES)
+	$(BIN)/python -m pytest -q tests/native_sdk/live.py
 
 # What leaves a session: tests/egress/README.md says what each of them shows.
 EGRESS_TESTS := tests/unit/egress tests/unit/archives tests/unit/broadcasts tests/unit/captions tests/unit/hls tests/unit/renders tests/unit/member \
@@ -211,7 +225,7 @@ lint-native: build $(VENV)/dev.stamp
 	cd native && cargo fmt --all --check
 	cd native && cargo clippy --workspace --all-targets --quiet --jobs $(JOBS) -- -D warnings
 	cargo fmt --manifest-path sdk/native/Cargo.toml --all --check
-	cargo clippy --workspace --all-targets $(SDK_CARGO) -- -D warnings
+	cargo clippy --all-targets $(SDK_CARGO) -- -D warnings
 	cd native && cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cd native && cargo check --manifest-path fuzz/Cargo.toml --no-default-features --target-dir target --quiet --jobs $(JOBS)
 

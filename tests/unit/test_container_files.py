@@ -28,6 +28,17 @@ def stages() -> dict[str, list[list[str]]]:
     return found
 
 
+def lines_of(stage: str) -> list[str]:
+    """What makes an image: a stage goes on where the one that it is made from ended."""
+    own = stages()[stage]
+    base = own[0][1]
+    before = lines_of(base) if base in stages() else []
+    return before + [" ".join(words) for words in own]
+
+
+IMAGES = ("", "egress")
+
+
 def copied(stage: str) -> list[str]:
     """What of the repository is in a stage."""
     return [
@@ -80,20 +91,22 @@ def test_the_core_is_compiled_before_anything_is_copied_that_changes_with_python
             assert number > compiled or not lines[number].startswith("COPY"), lines[number]
 
 
-def test_the_dependencies_are_installed_before_the_package():
-    lines = [" ".join(words) for words in stages()[""]]
+@pytest.mark.parametrize("image", IMAGES)
+def test_the_dependencies_are_installed_before_the_package(image):
+    lines = lines_of(image)
     installs = [number for number, line in enumerate(lines) if "pip install" in line]
-    assert len(installs) == 3
-    between = lines[installs[0] + 1 : installs[2]]
+    assert len(installs) == (4 if image == "egress" else 3)
+    between = lines[installs[0] + 1 : installs[-1]]
     assert [line for line in between if line.startswith("COPY")] == [
         "COPY sdk/python sdk/python",
         "COPY --from=wheel / wheels/",
     ]
-    assert "--no-deps" in lines[installs[2]]
+    assert "--no-deps" in lines[installs[-1]]
 
 
-def test_the_user_is_a_number_and_owns_the_data_folder():
-    lines = [" ".join(words) for words in stages()[""]]
+@pytest.mark.parametrize("image", IMAGES)
+def test_the_user_is_a_number_and_owns_the_data_folder(image):
+    lines = lines_of(image)
     (user,) = [line.split()[1] for line in lines if line.startswith("USER ")]
     number = user.split(":")[0]
     assert number.isdecimal()
@@ -107,11 +120,12 @@ def test_the_base_images_of_the_test_are_those_of_the_dockerfile():
         r"^\s*base (\S+:\S+) ", (ROOT / "scripts" / "image").read_text(), re.MULTILINE
     )
     named = {words[1] for stage in stages().values() for words in stage if words[0] == "FROM"}
-    assert set(made) == named - {"scratch"}
+    assert set(made) == named - {"scratch", *stages()}
 
 
-def test_the_image_is_asked_for_its_health_and_stopped_as_the_server_expects():
-    lines = [" ".join(words) for words in stages()[""]]
+@pytest.mark.parametrize("image", IMAGES)
+def test_the_image_is_asked_for_its_health_and_stopped_as_the_server_expects(image):
+    lines = lines_of(image)
     assert any(line.startswith("HEALTHCHECK") and "signaling.cli.health" in line for line in lines)
     assert "STOPSIGNAL SIGTERM" in lines
 

@@ -103,7 +103,7 @@ async def natives():
 def media(tmp_path_factory) -> tuple[str, str]:
     """The pattern in VP8 and a tone in Opus, five seconds of each, to be played in a loop."""
     folder = tmp_path_factory.mktemp("media")
-    film, sound = str(folder / "film.ivf"), str(folder / "sound.ogg")
+    film, audio = str(folder / "film.ivf"), str(folder / "audio.ogg")
     with av.open(film, "w", format="ivf") as out:
         stream = out.add_stream("libvpx", rate=30)
         stream.width, stream.height, stream.bit_rate = 640, 480, 1_000_000
@@ -111,7 +111,7 @@ def media(tmp_path_factory) -> tuple[str, str]:
         for number in range(150):
             out.mux(stream.encode(draw_pattern(number, 640, 480)))
         out.mux(stream.encode())
-    with av.open(sound, "w", format="ogg") as out:
+    with av.open(audio, "w", format="ogg") as out:
         stream = out.add_stream("libopus", rate=48_000, layout="stereo")
         phase = 2 * np.pi * FILM_TONE_HZ / 48_000 * np.arange(5 * 48_000)
         samples = (8_000 * np.sin(phase)).astype(np.int16).repeat(2).reshape(1, -1)
@@ -119,7 +119,7 @@ def media(tmp_path_factory) -> tuple[str, str]:
         frame.sample_rate = 48_000
         out.mux(stream.encode(frame))
         out.mux(stream.encode())
-    return film, sound
+    return film, audio
 
 
 def published(media: tuple[str, str]) -> tuple[str, ...]:
@@ -163,12 +163,12 @@ async def recorded(folder: Path, film_bytes: int = 150_000, sound_bytes: int = 2
 
 
 def check_recording(folder: Path, tone_hz: int) -> None:
-    (film,), (sound,) = folder.glob("*.ivf"), folder.glob("*.ogg")
+    (film,), (audio,) = folder.glob("*.ivf"), folder.glob("*.ogg")
     with av.open(str(film)) as container:
         images = list(container.decode(video=0))
     assert len(images) > 30
     assert all(is_pattern(image) for image in images)
-    with av.open(str(sound)) as container:
+    with av.open(str(audio)) as container:
         frames = list(container.decode(audio=0))
     assert abs(pitch_hz(frames[10:60]) - tone_hz) < 5
 
@@ -182,9 +182,9 @@ async def test_the_python_client_sees_and_hears_what_the_native_one_publishes(
     await native.tells("published")
     async with await server.member(secret) as session:
         subscriber = await subscribed(session)
-        images, sounds = await seen_and_heard(subscriber)
+        images, samples = await seen_and_heard(subscriber)
         assert all(is_pattern(image) for image in images)
-        assert abs(pitch_hz(sounds[10:]) - FILM_TONE_HZ) < 5
+        assert abs(pitch_hz(samples[10:]) - FILM_TONE_HZ) < 5
         assert subscriber.state.failed == 0
         code = None if secret is None else session.verification_code()
         assert native.told("connected")[0]["verificationCode"] == code

@@ -114,7 +114,7 @@ impl TrunkSink {
         let starts = self.go_on(encoding, sequence, packet.timestamp, up_track, out);
         self.send((encoding, sequence), packet, up_track, out);
         if starts {
-            // Sound and picture are synchronized there from the first frame on.
+            // Audio and video are synchronized there from the first frame on.
             self.report(now, encoding, up_track, out);
         }
         Ok(())

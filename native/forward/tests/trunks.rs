@@ -12,8 +12,7 @@ use sealroute_forward::{
 use sealroute_netem::Random;
 use sealroute_rtp::rtcp::{Compound, RtcpPacket, SenderInfo, write_sender_report};
 use support::trunk::{
-    FRAME, INPUT, LEVEL_ID, MILLISECOND, Pair, TRUNK, audio, in_order, picture, repaired_audio,
-    voice,
+    FRAME, INPUT, LEVEL_ID, MILLISECOND, Pair, TRUNK, audio, frame, in_order, repaired_audio, voice,
 };
 use support::wire::{probe, retransmission, rtp, vp8};
 use support::*;
@@ -160,7 +159,7 @@ fn an_input_accepts_every_key_id_and_no_frame_without_one() {
     pair.take(&voice(1).bytes());
     assert_eq!(in_order(&pair.other.out).len(), 1);
     // The origin would have refused it.
-    let plain = rtp(2, 960, b"plain sound").ssrc(1);
+    let plain = rtp(2, 960, b"plain audio").ssrc(1);
     pair.other.rtp_from(INPUT, &plain.bytes());
     assert_eq!(in_order(&pair.other.out).len(), 1);
     assert_eq!(pair.other.dropped("not_encrypted"), 1);
@@ -171,7 +170,7 @@ fn film(pair: &mut Pair, number: &mut u16, seconds: u32) {
     for _ in 0..seconds * 30 {
         for encoding in 0..3 {
             let asked = pair.origin.out.plis(UPLINK, 100 + encoding as u32) > 0;
-            pair.take(&picture(encoding, *number, asked || *number == 1).bytes());
+            pair.take(&frame(encoding, *number, asked || *number == 1).bytes());
         }
         pair.origin.out.rtcp.retain(|sent| sent.to != UPLINK);
         *number += 1;

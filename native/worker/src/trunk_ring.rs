@@ -3,7 +3,7 @@
 //!
 //! A worker fills a batch while it handles packets, and passes it on as a whole: neither side locks,
 //! nothing is copied on the way, and read batches come back to be filled again. Packets are in the
-//! clear, as everywhere in this process; those of an encrypted session are sealed by its clients.
+//! clear, as everywhere in this process; those of an encrypted session carry frames that its clients encrypted.
 //!
 //! The ring holds 4,096 packets. When it is full, packets are refused and counted; the other side
 //! asks for them as for any lost packet. The other worker is woken only if it sleeps.
@@ -111,8 +111,8 @@ impl Doorbell {
 pub(crate) enum Refused {
     /// The ring is full.
     Full,
-    /// The other worker has ended.
-    Gone,
+    /// The other worker has ended: this many packets are lost, the added one among them.
+    Gone(usize),
 }
 
 /// The writing end.
@@ -172,13 +172,13 @@ impl RingWriter {
         if self.filling.len() < BATCH {
             return Ok(());
         }
-        self.seal().map_err(|_| Refused::Gone)
+        self.pass_on().map_err(Refused::Gone)
     }
 
     /// Passes on what was added, and wakes the other side. Returns how many packets were lost
     /// because it has ended.
     pub(crate) fn flush(&mut self) -> usize {
-        let lost = self.seal().err().unwrap_or_default();
+        let lost = self.pass_on().err().unwrap_or_default();
         if std::mem::take(&mut self.has_passed) {
             self.bell.ring();
         }
@@ -186,7 +186,7 @@ impl RingWriter {
     }
 
     /// Ends the batch. An error has the number of packets that nobody will read.
-    fn seal(&mut self) -> Result<(), usize> {
+    fn pass_on(&mut self) -> Result<(), usize> {
         let packets = self.filling.len();
         if packets == 0 {
             return Ok(());
@@ -318,10 +318,16 @@ mod tests {
         assert_eq!(writer.flush(), 2);
         push(&mut writer, 3).unwrap();
         assert_eq!(writer.flush(), 1);
+        // A batch that becomes full is lost as a whole, with the packet that filled it.
+        for number in 1..BATCH as u32 {
+            push(&mut writer, number).unwrap();
+        }
+        assert_eq!(push(&mut writer, 0), Err(Refused::Gone(BATCH)));
+        assert_eq!(writer.flush(), 0);
     }
 
     #[test]
-    fn two_threads_lose_nothing_and_neither_waits_for_ever() {
+    fn two_threads_lose_nothing_and_neither_waits_forever() {
         const PACKETS: u32 = 50_000;
         let (mut writer, mut reader, bell) = ring();
         let [ours, tap] = [0; 2].map(|port| UdpSocket::bind(("127.0.0.1", port)).unwrap());

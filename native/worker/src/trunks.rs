@@ -99,7 +99,7 @@ impl Trunks {
         match link.writer.push(trunk.remote, kind, parts) {
             Ok(()) => counters.trunk_packets_sent += 1,
             Err(Refused::Full) => counters.drop_packets(NetworkDrop::TrunkFull, 1),
-            Err(Refused::Gone) => counters.drop_packets(NetworkDrop::TrunkGone, 1),
+            Err(Refused::Gone(lost)) => counters.drop_packets(NetworkDrop::TrunkGone, lost),
         }
         true
     }

@@ -57,7 +57,7 @@ export class Stream {
     this.id = info.streamId;
     this.creationTime = info.creationTime;
     this.name = info.name ?? '';
-    this.initials = info.initials || initialsOf(this.name);
+    this.initials = shortened(info.initials) || initialsOf(this.name);
     this.frameRate = info.frameRate ?? 0;
     this.videoType = info.videoType ?? undefined;
     this.hasAudio = info.hasAudio ?? false;
@@ -85,7 +85,7 @@ export class Stream {
   }
 }
 
-/** Initials as the server takes them. */
+/** Initials as the server takes them; one that lies may send longer ones. */
 export function shortened(initials: string | undefined): string {
   return [...(initials ?? '')].slice(0, MAX_INITIALS).join('');
 }

@@ -68,5 +68,6 @@ test('initials are those that the publisher chose, as long as the server takes t
   await other.ready;
   assert.equal('initials' in other.streamProperties(), false);
   assert.equal(stream({ initials: 'QX' }).initials, 'QX');
+  assert.equal(stream({ initials: 'Q'.repeat(999) }).initials, 'Q'.repeat(16), 'a server lies');
   assert.equal(stream().initials, 'AL');
 });

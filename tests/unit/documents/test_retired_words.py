@@ -3,7 +3,8 @@
 `ROOMS` names the folders of Python that are held to all of it, `WEB_ROOMS` those of the browser. A
 word is retired in prose, in names, or in both; text in backticks and in other strings is not
 checked. In benchmarks, in tests of them and of hostile servers, and in tests of the browser
-(`PROSE_ROOMS`, `WEB_PROSE_ROOMS`) names have fewer retired words; titles of tests are names.
+(`PROSE_ROOMS`, `WEB_PROSE_ROOMS`), and in Rust (`RUST_ROOMS`), names have fewer retired words;
+titles of tests are names.
 """
 
 import io
@@ -58,7 +59,8 @@ EVERYWHERE = {
 }
 """Retired in every name and every line, also in tests."""
 EXCEPTIONS = (
-    r"pictures? (?:ids?|groups?|parameter sets?|types?)",  # terms of VP8, VP9, H.264 and FFmpeg
+    r"pictures? (?:ids?|index|groups?|parameter sets?|types?)",  # terms of VP8, VP9, H.264, FFmpeg
+    r"inter picture",  # VP9
     r"sound cards?",
     r"reseal|sealing (?:key|\.key)|sealing\.key",  # command, setting and file of the storage
 )
@@ -126,13 +128,14 @@ WEB_PROSE_ROOMS = (
     "tests/hostile",
     "tests/official",
 )
+RUST_ROOMS = ("sdk/native",)
 _PROSE = re.compile(rf"\b(?:{'|'.join(PROSE)})\b", re.IGNORECASE)
 _NAMES = re.compile(rf"(?:{'|'.join(NAMES)})", re.IGNORECASE)
 _EVERYWHERE = re.compile(rf"\b(?:{'|'.join(EVERYWHERE)})\b", re.IGNORECASE)
 _EXCEPTION = re.compile("|".join(EXCEPTIONS), re.IGNORECASE)
 _WEB_COMMENT = re.compile(r"/\*.*?\*/|(?<![:\w])//[^\n]*", re.DOTALL)
 _WEB_STRING = re.compile(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|`(?:[^`\\]|\\.)*`")
-_WEB_SUFFIXES = {".ts", ".tsx", ".js", ".jsx", ".mjs"}
+_WEB_SUFFIXES = {".ts", ".tsx", ".js", ".jsx", ".mjs", ".rs"}
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _SPAN = re.compile(r"`[^`]*`")
 
@@ -230,6 +233,11 @@ def test_sources_of_the_browser_have_no_retired_word(room: str):
 
 @pytest.mark.parametrize("room", WEB_PROSE_ROOMS)
 def test_browser_tests_have_no_retired_word_in_prose_and_titles(room: str):
+    assert report(web_files_of(room), partial(retired_of_web, in_names=False)) == ""
+
+
+@pytest.mark.parametrize("room", RUST_ROOMS)
+def test_sources_in_rust_have_no_retired_word_in_prose_and_titles(room: str):
     assert report(web_files_of(room), partial(retired_of_web, in_names=False)) == ""
 
 

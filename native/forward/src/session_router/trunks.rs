@@ -23,7 +23,7 @@ use crate::up_track::{EncodingIndex, UpTrack};
 #[derive(Default)]
 pub(super) struct Trunks {
     open: HashSet<TransportHandle>,
-    /// What crosses under an SSRC of ours.
+    /// What crosses under an SSRC that this side has given it.
     sinks: BySsrc<(UpTrackKey, EncodingIndex)>,
 }
 

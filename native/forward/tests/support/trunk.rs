@@ -152,8 +152,8 @@ pub fn voice(number: u16) -> Rtp {
     packet.extension(MID_ID, b"0").extension(LEVEL_ID, &[30])
 }
 
-/// A picture of the camera's encoding, under a number of its own.
-pub fn picture(encoding: usize, number: u16, key_frame: bool) -> Rtp {
+/// A frame of the camera's encoding, under a number of its own.
+pub fn frame(encoding: usize, number: u16, key_frame: bool) -> Rtp {
     let size = [(320, 180), (640, 360), (1_280, 720)][encoding];
     let payload = vp8_sized(key_frame, number, size, &number.to_be_bytes());
     let packet = rtp(number, u32::from(number) * 2_970, &payload).marker();

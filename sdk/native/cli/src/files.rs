@@ -15,7 +15,7 @@ const JUMP_EVERY: Duration = Duration::from_millis(500);
 
 pub(crate) struct Files {
     film: Option<Film>,
-    sound: Option<Vec<Vec<u8>>>,
+    audio: Option<Vec<Vec<u8>>>,
 }
 
 impl Files {
@@ -23,7 +23,7 @@ impl Files {
     pub(crate) fn read(video: Option<&Path>, audio: Option<&Path>) -> Result<Self, String> {
         Ok(Self {
             film: video.map(ivf::read).transpose()?,
-            sound: audio.map(ogg::read).transpose()?,
+            audio: audio.map(ogg::read).transpose()?,
         })
     }
 
@@ -31,7 +31,7 @@ impl Files {
         let film = self.film.as_ref();
         PublishOptions {
             name,
-            audio: self.sound.is_some(),
+            audio: self.audio.is_some(),
             video: film.map(|film| film.codec),
             dimensions: film.map(|film| film.size),
             frame_rate: film.map(|film| film.rate),
@@ -96,15 +96,15 @@ fn send(state: &State, frame: MediaFrame) {
 /// Both kinds on one clock.
 fn play(files: &Files, state: &State) {
     let start = Instant::now();
-    let mut pictures = files.film.as_ref().map(Pictures::new);
-    let mut sounds = 0_u32;
+    let mut frames = files.film.as_ref().map(Frames::new);
+    let mut packets = 0_u32;
     while !state.is_over.load(Ordering::Acquire) {
         let now = start.elapsed();
-        while let Some(sound) = &files.sound
-            && now >= Duration::from_millis(20) * sounds
+        while let Some(audio) = &files.audio
+            && now >= Duration::from_millis(20) * packets
         {
-            let data = sound[sounds as usize % sound.len()].clone();
-            let timestamp = sounds.wrapping_mul(ogg::SAMPLES);
+            let data = audio[packets as usize % audio.len()].clone();
+            let timestamp = packets.wrapping_mul(ogg::SAMPLES);
             send(
                 state,
                 MediaFrame {
@@ -114,10 +114,10 @@ fn play(files: &Files, state: &State) {
                     data,
                 },
             );
-            sounds += 1;
+            packets += 1;
         }
-        if let Some(pictures) = &mut pictures {
-            while let Some(frame) = pictures.next(now, &state.wants_key_frame) {
+        if let Some(frames) = &mut frames {
+            while let Some(frame) = frames.next(now, &state.wants_key_frame) {
                 send(state, frame);
             }
         }
@@ -125,14 +125,14 @@ fn play(files: &Files, state: &State) {
     }
 }
 
-struct Pictures<'a> {
+struct Frames<'a> {
     film: &'a Film,
     shown: u32,
     at: usize,
     jumped: Option<Duration>,
 }
 
-impl<'a> Pictures<'a> {
+impl<'a> Frames<'a> {
     fn new(film: &'a Film) -> Self {
         Self {
             film,
@@ -165,7 +165,7 @@ impl<'a> Pictures<'a> {
         })
     }
 
-    /// To the next key frame; the first picture is one.
+    /// To the next key frame; the first frame is one.
     fn jump(&mut self) {
         let is_key_frame = |at: &usize| ivf::is_key_frame(self.film.codec, &self.film.frames[*at]);
         let next = (self.at..self.film.frames.len()).find(is_key_frame);

@@ -1,4 +1,4 @@
-//! IVF: encoded pictures with their times, and nothing else.
+//! IVF: encoded frames with their times, and nothing else.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};

@@ -8,16 +8,18 @@ use std::path::Path;
 pub(crate) const SAMPLES: u32 = 960;
 const FIRST: u8 = 2;
 const LAST: u8 = 4;
+/// The stream's number in its file: any, for it is the only one.
+const SERIAL: &[u8; 4] = b"opus";
 
-/// The packets of sound. Errors: for people.
+/// The packets of audio. Errors: for people.
 pub(crate) fn read(path: &Path) -> Result<Vec<Vec<u8>>, String> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|mut file| file.read_to_end(&mut bytes));
-    read.map_err(|_| "The sound cannot be read".to_owned())?;
-    sound(&bytes).ok_or_else(|| "The sound is no Ogg file of Opus".into())
+    read.map_err(|_| "The audio file cannot be read".to_owned())?;
+    audio(&bytes).ok_or_else(|| "The audio file is no Ogg file of Opus".into())
 }
 
-fn sound(mut rest: &[u8]) -> Option<Vec<Vec<u8>>> {
+fn audio(mut rest: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut packets: Vec<Vec<u8>> = Vec::new();
     let mut open: Vec<u8> = Vec::new();
     while !rest.is_empty() {
@@ -45,7 +47,7 @@ fn sound(mut rest: &[u8]) -> Option<Vec<Vec<u8>>> {
     Some(packets.split_off(2))
 }
 
-/// Sound that is being written, a page for each packet.
+/// Audio that is being written, a page for each packet.
 pub(crate) struct Writer {
     file: File,
     pages: u32,
@@ -83,7 +85,7 @@ impl Writer {
             .last
             .replace(timestamp)
             .map_or(SAMPLES, |last| timestamp.wrapping_sub(last));
-        // A jump of more than a minute is none of this sound.
+        // A jump of more than a minute is none of this file.
         let passed = if passed < 60 * 48_000 {
             passed
         } else {
@@ -114,7 +116,7 @@ impl Writer {
             &b"OggS\0"[..],
             &[kind],
             &position,
-            b"seal",
+            SERIAL,
             &self.pages.to_le_bytes(),
         ]
         .concat();

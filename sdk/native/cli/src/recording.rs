@@ -15,7 +15,7 @@ pub(crate) struct Recorder {
     stream_id: String,
     film: Option<ivf::Writer>,
     raw: Option<(File, u32)>,
-    sound: Option<ogg::Writer>,
+    audio: Option<ogg::Writer>,
     is_broken: bool,
 }
 
@@ -35,7 +35,7 @@ impl Recorder {
             stream_id: stream_id.to_owned(),
             film: None,
             raw: None,
-            sound: None,
+            audio: None,
             is_broken: false,
         }
     }
@@ -47,12 +47,12 @@ impl Recorder {
     fn write(&mut self, frame: &MediaFrame) -> std::io::Result<()> {
         match frame.codec {
             Codec::Opus => {
-                if self.sound.is_none() {
-                    self.sound = Some(ogg::Writer::create(&self.path("ogg"))?);
+                if self.audio.is_none() {
+                    self.audio = Some(ogg::Writer::create(&self.path("ogg"))?);
                 }
-                self.sound
+                self.audio
                     .as_mut()
-                    .map_or(Ok(()), |sound| sound.write(frame.timestamp, &frame.data))
+                    .map_or(Ok(()), |audio| audio.write(frame.timestamp, &frame.data))
             }
             Codec::H264 => {
                 if self.raw.is_none() {
@@ -88,9 +88,9 @@ impl Renderer for Recorder {
     fn on_end(&mut self) {
         let films = self.film.as_ref().map_or(0, ivf::Writer::count);
         let raw = self.raw.as_ref().map_or(0, |(_, count)| *count);
-        let sounds = self.sound.as_ref().map_or(0, ogg::Writer::count);
+        let audio_frames = self.audio.as_ref().map_or(0, ogg::Writer::count);
         let is_whole = self.film.take().is_none_or(|film| film.finish().is_ok())
-            & self.sound.take().is_none_or(|sound| sound.finish().is_ok());
+            & self.audio.take().is_none_or(|audio| audio.finish().is_ok());
         if !is_whole {
             output::error("recording", 2000, "The recording cannot be finished");
         }
@@ -99,7 +99,7 @@ impl Renderer for Recorder {
             json!({
                 "streamId": self.stream_id,
                 "stem": self.stem,
-                "frames": { "video": films + raw, "audio": sounds },
+                "frames": { "video": films + raw, "audio": audio_frames },
             }),
         );
     }

@@ -88,8 +88,8 @@ mod tests {
         let s = Duration::from_millis;
         let asked = [0, 999, 1_000].map(|at| assembly.takes_key_frame_request(s(at)));
         assert_eq!(asked, [true, false, true]);
-        let mut sound = Assembly::new(Codec::Opus);
-        sound.lose();
-        assert!(sound.lets_through(true) && sound.lets_through(false));
+        let mut audio = Assembly::new(Codec::Opus);
+        audio.lose();
+        assert!(audio.lets_through(true) && audio.lets_through(false));
     }
 }

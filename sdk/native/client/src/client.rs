@@ -166,7 +166,7 @@ impl Client {
         self.ask(|reply| Command::Unpublish { publication, reply })
     }
 
-    /// Stops or resumes sound or pictures of an own stream.
+    /// Stops or resumes audio or video of an own stream.
     pub fn set_sending(
         &self,
         publication: PublicationId,

@@ -18,12 +18,12 @@ impl Network {
             return;
         };
         if !link.transport.is_connected() {
-            // What is sealed counts as sent.
+            // What is encrypted counts as sent.
             return;
         }
         let Ok(wire) = self
             .session
-            .seal(publication, frame.codec, &frame.data, now)
+            .wire(publication, frame.codec, &frame.data, now)
         else {
             return;
         };

@@ -144,7 +144,7 @@ impl Network {
             Some(deadline.saturating_sub(since))
         });
         let first = links.chain(session).chain(assemblies).min();
-        // Timers of the system are a little early: nothing is to be asked for twice.
+        // Timers of the system are a little early: nothing is asked for twice.
         first.map_or(MAX_WAIT, |wait| {
             (wait + Duration::from_micros(100)).min(MAX_WAIT)
         })

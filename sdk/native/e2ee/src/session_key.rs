@@ -38,8 +38,7 @@ impl SessionKey {
         Ok(Self::from_derived(&key))
     }
 
-    /// Of the 64 bytes that PBKDF2 gave: for who has it elsewhere, as platforms do that derive
-    /// faster than this crate can.
+    /// Of the 64 bytes that PBKDF2 gave: some platforms derive them faster than this crate can.
     pub fn from_derived(bytes: &[u8; KEY_BYTES]) -> Self {
         let key = Zeroizing::new(*bytes);
         let mut hint = [0; 2];

@@ -49,7 +49,7 @@ impl Switch {
         self.announced.remove(connection_id);
     }
 
-    /// After a resume: whoever is missing has left.
+    /// After a resume: members that are missing have left.
     pub fn keep_present(&mut self, present: &BTreeSet<String>) {
         self.announced
             .retain(|connection_id, _| present.contains(connection_id));

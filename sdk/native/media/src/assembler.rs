@@ -145,7 +145,7 @@ impl Assembler {
         }
     }
 
-    /// Whether a key frame is to be asked for now, which is not asked for again for a second.
+    /// Whether a key frame is requested now; it is not requested again for a second.
     pub fn takes_key_frame_request(&mut self, now: Duration) -> bool {
         let is_recent = self.asked.is_some_and(|asked| now < asked + ASK_EVERY);
         if self.codec == Codec::Opus || self.next.is_some() || is_recent {

@@ -42,11 +42,11 @@ impl fmt::Debug for Packet {
     }
 }
 
-/// Of one sender, through all its frames: pictures are numbered.
+/// Of one sender, through all its frames, which have numbers.
 #[derive(Clone, Debug, Default)]
 pub struct Packetizer {
-    picture: u16,
-    base_picture: u8,
+    picture_id: u16,
+    base_picture_index: u8,
 }
 
 impl Packetizer {
@@ -63,8 +63,8 @@ impl Packetizer {
             Codec::H264 => h264::payloads(frame, MAX_PAYLOAD),
             Codec::Av1 => obu::payloads(frame, is_key_frame, MAX_PAYLOAD),
         };
-        self.picture = (self.picture + 1) & 0x7FFF;
-        self.base_picture = self.base_picture.wrapping_add(1);
+        self.picture_id = (self.picture_id + 1) & 0x7FFF;
+        self.base_picture_index = self.base_picture_index.wrapping_add(1);
         let last = payloads.len().saturating_sub(1);
         let packets = payloads.into_iter().enumerate();
         packets
@@ -76,14 +76,21 @@ impl Packetizer {
             .collect()
     }
 
-    /// Picture number of 15 bits, TL0PICIDX, one temporal layer.
+    /// Picture id of 15 bits, TL0PICIDX, one temporal layer.
     fn vp8(&self, frame: &[u8]) -> Vec<Vec<u8>> {
-        let [high, low] = self.picture.to_be_bytes();
+        let [high, low] = self.picture_id.to_be_bytes();
         let parts = frame.chunks(MAX_PAYLOAD - 6).enumerate();
         parts
             .map(|(at, part)| {
                 let start = if at == 0 { 0x10 } else { 0 };
-                let head = [0x80 | start, 0xE0, 0x80 | high, low, self.base_picture, 0];
+                let head = [
+                    0x80 | start,
+                    0xE0,
+                    0x80 | high,
+                    low,
+                    self.base_picture_index,
+                    0,
+                ];
                 [&head[..], part].concat()
             })
             .collect()
@@ -91,7 +98,7 @@ impl Packetizer {
 
     /// Not flexible, one layer.
     fn vp9(&self, frame: &[u8], is_key_frame: bool) -> Vec<Vec<u8>> {
-        let [high, low] = self.picture.to_be_bytes();
+        let [high, low] = self.picture_id.to_be_bytes();
         let count = frame.len().div_ceil(MAX_PAYLOAD - 6);
         let parts = frame.chunks(MAX_PAYLOAD - 6).enumerate();
         parts
@@ -104,7 +111,7 @@ impl Packetizer {
                     | u8::from(is_first) << 3
                     | u8::from(is_last) << 2
                     | u8::from(has_structure) << 1;
-                let mut payload = vec![flags, 0x80 | high, low, 0, self.base_picture];
+                let mut payload = vec![flags, 0x80 | high, low, 0, self.base_picture_index];
                 payload.extend(has_structure.then_some(0));
                 payload.extend_from_slice(part);
                 payload
@@ -145,8 +152,8 @@ pub(crate) mod tests {
             assert!(marked.last().is_some_and(|last| *last));
             assert_eq!(marked.iter().filter(|one| **one).count(), 1);
         }
-        let sound = packets(&mut packetizer, Codec::Opus, b"sound", false);
-        assert_eq!(sound.len(), 1);
-        assert!(!sound[0].is_last_of_frame());
+        let audio = packets(&mut packetizer, Codec::Opus, b"audio", false);
+        assert_eq!(audio.len(), 1);
+        assert!(!audio[0].is_last_of_frame());
     }
 }

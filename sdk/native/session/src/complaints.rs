@@ -14,7 +14,7 @@ pub(crate) struct Complaints {
 }
 
 impl Complaints {
-    /// Whether it is to be told now.
+    /// Whether it is reported now.
     pub(crate) fn take(&mut self, words: &str, now: Duration) -> bool {
         self.reported.retain(|_, told| now < *told + AGAIN);
         if self.reported.contains_key(words) || self.reported.len() >= MAX_REPORTED {

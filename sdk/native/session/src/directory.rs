@@ -1,5 +1,5 @@
-//! Who is in the session, and what they publish: as the server says, and nothing but a word of its
-//! that is whole changes it.
+//! The members of the session and what they publish, as the server says. Only a whole message of
+//! the server changes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -54,9 +54,9 @@ pub enum Effect {
     OfferUplink {
         /// Whose.
         publication: PublicationId,
-        /// With sound.
+        /// With audio.
         audio: bool,
-        /// With pictures of this codec.
+        /// With video of this codec.
         video: Option<Codec>,
     },
     /// Apply the server's answer to the uplink's offer; then `on_answer_applied`.
@@ -83,7 +83,7 @@ pub enum Effect {
         mid: String,
         /// Whose.
         subscription: SubscriptionId,
-        /// Of which kind.
+        /// Its kind.
         track: Track,
     },
     /// An m-line of the downlink carries nothing that anybody asked for.
@@ -192,7 +192,7 @@ pub enum Event {
         /// Why.
         error: SessionError,
     },
-    /// Somebody muted an own stream's sound, or (without one) that of all.
+    /// Somebody muted an own stream's audio, or (without one) that of all.
     MuteForced {
         /// Which, if it is an own one.
         publication: Option<PublicationId>,

@@ -1,9 +1,9 @@
-//! What a client of a session does: pure state machines. Messages of the server, wishes of the
+//! What a client of a session does: pure state machines. Messages of the server, calls of the
 //! application and time (`now`) come in, effects come out. No socket, no thread, no clock.
 //!
 //! The server is the attacker: what it says is checked against what was asked for, and a lie ends as
 //! a named error. Nothing leaves but requests that [`Trust`] permits and frames that
-//! [`Session::seal`] gave.
+//! [`Session::wire`] gave.
 
 #![forbid(unsafe_code)]
 

@@ -9,8 +9,8 @@ use sealroute_protocol::messages::{
 };
 
 use crate::test_server::{
-    Bed, OPUS, OTHER, STREAM, announced, downlink_offer, hint, key, sdp, sealed_by_other, stream,
-    welcome,
+    Bed, OPUS, OTHER, STREAM, announced, downlink_offer, encrypted_by_other, hint, key, sdp,
+    stream, welcome,
 };
 use crate::{Effect, NotSent, SessionError};
 
@@ -46,15 +46,15 @@ fn a_resume_that_contradicts_the_first_welcome_is_the_end() {
     bed.welcome(&welcome(false));
     assert_eq!(bed.codes(), ["not_encrypted"]);
     assert!(bed.session.is_over());
-    assert!(bed.session.seal(id, Codec::Opus, OPUS, bed.now).is_err());
+    assert!(bed.session.wire(id, Codec::Opus, OPUS, bed.now).is_err());
 }
 
 #[test]
-fn another_connection_of_the_session_publishes_and_subscribes_anew_under_fresh_key_ids() {
+fn another_connection_of_the_session_publishes_and_subscribes_again_under_fresh_key_ids() {
     let mut bed = Bed::keyed(1);
     let id = bed.publish();
     bed.subscribe();
-    let before = bed.session.seal(id, Codec::Opus, OPUS, bed.now).unwrap();
+    let before = bed.session.wire(id, Codec::Opus, OPUS, bed.now).unwrap();
     bed.at(20_000);
     bed.session.on_socket_closed(None, "gone", bed.now);
     bed.at(20_000);
@@ -64,7 +64,7 @@ fn another_connection_of_the_session_publishes_and_subscribes_anew_under_fresh_k
     bed.effects.clear();
     bed.welcome(&other);
     assert_eq!(
-        bed.session.seal(id, Codec::Opus, OPUS, bed.now).err(),
+        bed.session.wire(id, Codec::Opus, OPUS, bed.now).err(),
         Some(NotSent::Waiting)
     );
     let is_offer = |effect: &Effect| matches!(effect, Effect::OfferUplink { .. });
@@ -73,7 +73,7 @@ fn another_connection_of_the_session_publishes_and_subscribes_anew_under_fresh_k
     bed.offer(id);
     bed.published("stream-own-2", sdp("recvonly"));
     bed.session.on_answer_applied(id, true, bed.now);
-    let after = bed.session.seal(id, Codec::Opus, OPUS, bed.now).unwrap();
+    let after = bed.session.wire(id, Codec::Opus, OPUS, bed.now).unwrap();
     assert_ne!(after.bytes()[1..9], before.bytes()[1..9]);
 }
 
@@ -115,7 +115,7 @@ fn the_server_cannot_put_one_stream_in_the_place_of_another() {
     assert!(bed.effects.contains(&Effect::LineFreed { mid: "a".into() }));
     assert!(
         bed.session
-            .on_frame("a", Codec::Opus, &sealed_by_other(1, 1)[0], bed.now)
+            .on_frame("a", Codec::Opus, &encrypted_by_other(1, 1)[0], bed.now)
             .is_none()
     );
     let mut more = downlink_offer(3);
@@ -182,7 +182,7 @@ fn a_publication_that_nobody_wants_any_more_is_given_back_when_its_answer_comes(
     bed.drain();
     assert_eq!(bed.sent.last().unwrap().1.kind(), "unpublish");
     assert_eq!(
-        bed.session.seal(id, Codec::Opus, OPUS, bed.now).err(),
+        bed.session.wire(id, Codec::Opus, OPUS, bed.now).err(),
         Some(NotSent::Unknown)
     );
 }

@@ -14,13 +14,13 @@ use crate::StreamTrust;
 pub struct PublishOptions {
     /// For the others.
     pub name: Option<String>,
-    /// With sound.
+    /// With audio.
     pub audio: bool,
-    /// With pictures of this codec.
+    /// With video of this codec.
     pub video: Option<Codec>,
-    /// Width and height of the pictures.
+    /// Width and height of the video.
     pub dimensions: Option<(u32, u32)>,
-    /// Pictures a second.
+    /// Frames a second.
     pub frame_rate: Option<f64>,
 }
 
@@ -136,7 +136,7 @@ pub(crate) struct Own {
     pub(crate) options: PublishOptions,
     /// Empty while the server has not named it.
     pub(crate) stream_id: String,
-    /// It is in use: what is sealed may leave.
+    /// It is in use: what is encrypted may leave.
     pub(crate) is_live: bool,
     pub(crate) offer: String,
     pub(crate) tracks: Vec<OwnTrack>,
@@ -286,45 +286,45 @@ impl Own {
     }
 
     /// `is_clear`: the session is, as the trust says.
-    pub(crate) fn seal(
+    pub(crate) fn wire(
         &mut self,
         kind: Kind,
         codec: Codec,
         frame: &[u8],
         is_clear: bool,
-    ) -> Result<Vec<u8>, Sealing> {
+    ) -> Result<Vec<u8>, NoWire> {
         if !self.is_live {
-            return Err(Sealing::Not(NotSent::Waiting));
+            return Err(NoWire::Not(NotSent::Waiting));
         }
         let expected = match kind {
             Kind::Audio => self.options.audio.then_some(Codec::Opus),
             Kind::Video => self.options.video,
         };
         if expected != Some(codec) {
-            return Err(Sealing::Not(NotSent::Codec));
+            return Err(NoWire::Not(NotSent::Codec));
         }
-        let track = self.track(kind).ok_or(Sealing::Not(NotSent::Unknown))?;
+        let track = self.track(kind).ok_or(NoWire::Not(NotSent::Unknown))?;
         if track.is_muted {
-            return Err(Sealing::Not(NotSent::Muted));
+            return Err(NoWire::Not(NotSent::Muted));
         }
         if !track.is_wanted {
-            return Err(Sealing::Not(NotSent::Unwanted));
+            return Err(NoWire::Not(NotSent::Unwanted));
         }
         if is_clear {
             let is_empty = frame.is_empty();
             return (!is_empty)
                 .then(|| frame.to_vec())
-                .ok_or(Sealing::Not(NotSent::Malformed));
+                .ok_or(NoWire::Not(NotSent::Malformed));
         }
         let encryptor = track
             .encryptor
             .as_mut()
-            .ok_or(Sealing::Not(NotSent::Failed))?;
+            .ok_or(NoWire::Not(NotSent::Failed))?;
         let wire = encryptor
             .encrypt(codec, frame)
             .map_err(|error| match error {
-                SendingError::Frame(_) => Sealing::Not(NotSent::Malformed),
-                error => Sealing::Error(error),
+                SendingError::Frame(_) => NoWire::Not(NotSent::Malformed),
+                error => NoWire::Error(error),
             })?;
         self.trust.on_frame();
         Ok(wire)
@@ -333,7 +333,7 @@ impl Own {
 
 /// What came of a frame that did not leave.
 #[derive(Debug)]
-pub(crate) enum Sealing {
+pub(crate) enum NoWire {
     Not(NotSent),
     /// The counter ended, or worse.
     Error(SendingError),

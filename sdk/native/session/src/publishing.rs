@@ -14,7 +14,7 @@ use sealroute_rules::E2EE_FORMAT;
 
 use crate::descriptions::AnswerRules;
 use crate::encryption::Encryption;
-use crate::publication::{NotSent, Own, OwnTrack, PublishOptions, Sealing};
+use crate::publication::{NoWire, NotSent, Own, OwnTrack, PublishOptions};
 use crate::session::Asked;
 use crate::{Effect, Event, PublicationId, Session, SessionError, SessionState, Wire};
 
@@ -87,7 +87,7 @@ impl Session {
         Ok(())
     }
 
-    /// Stops or resumes sound or pictures for everybody.
+    /// Stops or resumes audio or video for everybody.
     pub fn set_sending(
         &mut self,
         id: PublicationId,
@@ -111,11 +111,11 @@ impl Session {
             has_video: flag(Kind::Video),
             ..UpdateStream::default()
         });
-        self.ask(message, Asked::Wish, now).map(|_| ())
+        self.ask(message, Asked::ByApplication, now).map(|_| ())
     }
 
     /// The frame as it may leave: the only way there is.
-    pub fn seal(
+    pub fn wire(
         &mut self,
         id: PublicationId,
         codec: Codec,
@@ -132,17 +132,17 @@ impl Session {
             _ => Kind::Video,
         };
         let own = self.publishing.own.get_mut(&id).ok_or(NotSent::Unknown)?;
-        match own.seal(kind, codec, frame, is_clear) {
+        match own.wire(kind, codec, frame, is_clear) {
             Ok(bytes) => {
                 self.tell_publication_trust(id, now);
                 Ok(Wire::new(codec, bytes))
             }
-            Err(Sealing::Not(why)) => Err(why),
-            Err(Sealing::Error(error)) => Err(self.on_sealing_error(id, error, now)),
+            Err(NoWire::Not(why)) => Err(why),
+            Err(NoWire::Error(error)) => Err(self.on_encryption_error(id, error, now)),
         }
     }
 
-    fn on_sealing_error(
+    fn on_encryption_error(
         &mut self,
         id: PublicationId,
         error: SendingError,

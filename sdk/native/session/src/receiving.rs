@@ -127,7 +127,7 @@ impl Session {
         }
     }
 
-    /// Its pictures go on with the next key frame, which is asked for.
+    /// Its video goes on with the next key frame, which is requested.
     pub fn request_key_frame(&mut self, id: SubscriptionId) {
         let of = |(mid, owner): (&String, &(SubscriptionId, Kind))| {
             (*owner == (id, Kind::Video)).then(|| mid.clone())

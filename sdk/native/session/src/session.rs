@@ -24,14 +24,14 @@ pub(crate) enum Asked {
     Hello,
     Publish(PublicationId),
     Subscribe(SubscriptionId),
-    /// Encrypted anew when it is sent again: the secret may have changed.
+    /// Encrypted again when it is sent again: the secret may have changed.
     Signal(SignalContent),
     Moderation,
     /// Whatever goes wrong with it is told.
-    Wish,
+    ByApplication,
     /// Nobody waits for it.
     BestEffort,
-    /// The same, and never sent again: another one says it anew.
+    /// The same, and never sent again: another one says it again.
     Passing,
 }
 
@@ -116,7 +116,7 @@ impl Session {
         self.capabilities.as_ref()
     }
 
-    /// Who is there.
+    /// The members that are there.
     pub fn connections(&self) -> impl Iterator<Item = &ConnectionInfo> {
         self.directory.connections()
     }
@@ -140,7 +140,7 @@ impl Session {
         Ok(encryption.verification_code())
     }
 
-    // --- wishes ------------------------------------------------------------------------------
+    // --- calls -------------------------------------------------------------------------------
 
     /// Joins. `Connected` follows, or `Error`.
     pub fn connect(&mut self, now: Duration) -> Result<(), SessionError> {
@@ -252,7 +252,7 @@ impl Session {
         times.into_iter().chain(again).chain(own).flatten().min()
     }
 
-    /// What is to be done, first to last.
+    /// What follows, first to last.
     pub fn next_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }

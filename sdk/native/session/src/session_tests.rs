@@ -7,7 +7,7 @@ use sealroute_protocol::messages::{
 use sealroute_protocol::{ClientMessage, Said, ServerMessage};
 
 use crate::test_server::{
-    Bed, OPUS, OTHER, OWN, STREAM, announced, hint, key, ms, sdp, sealed_by_other, welcome,
+    Bed, OPUS, OTHER, OWN, STREAM, announced, encrypted_by_other, hint, key, ms, sdp, welcome,
 };
 use crate::{Effect, Event, NotSent, PublishOptions, SessionState, StreamState};
 
@@ -74,7 +74,7 @@ fn a_session_that_is_not_what_was_asked_for_ends_before_anything_leaves() {
 }
 
 #[test]
-fn what_is_published_in_an_encrypted_session_is_declared_and_sealed() {
+fn what_is_published_in_an_encrypted_session_is_declared_and_encrypted() {
     let mut bed = Bed::keyed(1);
     let id = bed.begin_publishing();
     let request = bed.publish_request();
@@ -90,23 +90,23 @@ fn what_is_published_in_an_encrypted_session_is_declared_and_sealed() {
             .all(|kids| kids.len() == 1 && kids[0].len() == 8)
     );
     assert_eq!(
-        bed.session.seal(id, Codec::Opus, OPUS, bed.now).err(),
+        bed.session.wire(id, Codec::Opus, OPUS, bed.now).err(),
         Some(NotSent::Waiting)
     );
     bed.published("stream-own", sdp("recvonly"));
     assert_eq!(
-        bed.session.seal(id, Codec::Opus, OPUS, bed.now).err(),
+        bed.session.wire(id, Codec::Opus, OPUS, bed.now).err(),
         Some(NotSent::Waiting)
     );
     bed.events.clear();
     bed.session.on_answer_applied(id, true, bed.now);
-    let wire = bed.session.seal(id, Codec::Opus, OPUS, bed.now).unwrap();
+    let wire = bed.session.wire(id, Codec::Opus, OPUS, bed.now).unwrap();
     assert_eq!(wire.bytes()[1..9], declared[0][0]);
     assert!(!wire.bytes().windows(4).any(|part| part == b"some"));
     bed.drain();
     assert_eq!(bed.names(), ["published", "encryptionStateChanged"]);
     assert_eq!(
-        bed.session.seal(id, Codec::Vp9, b"x", bed.now).err(),
+        bed.session.wire(id, Codec::Vp9, b"x", bed.now).err(),
         Some(NotSent::Codec)
     );
 }
@@ -118,10 +118,10 @@ fn in_a_clear_session_frames_leave_as_they_are_and_nothing_is_declared() {
     let request = bed.publish_request();
     assert_eq!(request.e2ee_format, None);
     assert!(request.tracks.iter().all(|track| track.kids.is_none()));
-    let wire = bed.session.seal(id, Codec::Opus, OPUS, bed.now).unwrap();
+    let wire = bed.session.wire(id, Codec::Opus, OPUS, bed.now).unwrap();
     assert_eq!(wire.bytes(), OPUS);
     assert_eq!(
-        bed.session.seal(id, Codec::Opus, b"", bed.now).err(),
+        bed.session.wire(id, Codec::Opus, b"", bed.now).err(),
         Some(NotSent::Malformed)
     );
 }
@@ -140,7 +140,7 @@ fn no_answer_of_the_server_makes_a_publication_send_in_clear_or_to_another_strea
         assert_eq!(bed.codes(), ["unexpected_server_response"]);
         assert!(bed.effects.contains(&Effect::DropOffer));
         assert_eq!(
-            bed.session.seal(id, Codec::Opus, OPUS, bed.now).err(),
+            bed.session.wire(id, Codec::Opus, OPUS, bed.now).err(),
             Some(NotSent::Unknown)
         );
         assert_eq!(bed.number("unpublish"), bed.sent.last().unwrap().0);
@@ -160,7 +160,7 @@ fn muted_and_unwanted_tracks_send_nothing_and_video_comes_back_with_a_key_frame(
         stream_id: Some("stream-own".into()),
     }));
     assert_eq!(
-        bed.session.seal(id, Codec::Opus, OPUS, bed.now).err(),
+        bed.session.wire(id, Codec::Opus, OPUS, bed.now).err(),
         Some(NotSent::Muted)
     );
     let demand = |subscribed| {
@@ -171,21 +171,21 @@ fn muted_and_unwanted_tracks_send_nothing_and_video_comes_back_with_a_key_frame(
             rids: Vec::new(),
         })
     };
-    let picture = [1; 20];
+    let video = [1; 20];
     bed.say(demand(false));
     assert_eq!(
-        bed.session.seal(id, Codec::Vp8, &picture, bed.now).err(),
+        bed.session.wire(id, Codec::Vp8, &video, bed.now).err(),
         Some(NotSent::Unwanted)
     );
     bed.effects.clear();
     bed.say(demand(true));
     assert_eq!(bed.effects, [Effect::MakeKeyFrame(id)]);
-    assert!(bed.session.seal(id, Codec::Vp8, &picture, bed.now).is_ok());
+    assert!(bed.session.wire(id, Codec::Vp8, &video, bed.now).is_ok());
     bed.session
         .set_sending(id, sealroute_e2ee::Track::Audio, true, bed.now)
         .unwrap();
     bed.drain();
-    assert!(bed.session.seal(id, Codec::Opus, OPUS, bed.now).is_ok());
+    assert!(bed.session.wire(id, Codec::Opus, OPUS, bed.now).is_ok());
     assert_eq!(bed.sent.last().unwrap().1.kind(), "updateStream");
 }
 
@@ -193,13 +193,13 @@ fn muted_and_unwanted_tracks_send_nothing_and_video_comes_back_with_a_key_frame(
 fn what_arrives_opens_for_who_subscribed_to_it_and_nothing_clear_is_played() {
     let mut bed = Bed::keyed(1);
     let id = bed.subscribe();
-    let frames = sealed_by_other(1, 2);
+    let frames = encrypted_by_other(1, 2);
     let opened = bed
         .session
         .on_frame("a", Codec::Opus, &frames[0], bed.now)
         .unwrap();
     assert_eq!((opened.subscription, opened.frame.as_slice()), (id, OPUS));
-    for refused in [&frames[0][..], OPUS, b"", &sealed_by_other(2, 1)[0]] {
+    for refused in [&frames[0][..], OPUS, b"", &encrypted_by_other(2, 1)[0]] {
         assert!(
             bed.session
                 .on_frame("a", Codec::Opus, refused, bed.now)
@@ -236,7 +236,7 @@ fn a_wrong_secret_is_told_once_and_the_right_one_again() {
     let mut bed = Bed::keyed(2);
     bed.subscribe();
     bed.events.clear();
-    let frames = sealed_by_other(1, 40);
+    let frames = encrypted_by_other(1, 40);
     let play = |bed: &mut Bed, range: std::ops::Range<usize>| {
         for at in range {
             bed.now += ms(20);
@@ -267,12 +267,12 @@ fn senders_follow_a_new_secret_when_the_others_have_it_or_after_five_seconds() {
         let mut bed = Bed::keyed(1);
         bed.say(announced(1));
         let id = bed.publish();
-        let before = bed.session.seal(id, Codec::Opus, OPUS, bed.now).unwrap();
+        let before = bed.session.wire(id, Codec::Opus, OPUS, bed.now).unwrap();
         bed.sent.clear();
         bed.session.set_key(key(2), false, bed.now).unwrap();
         bed.drain();
         assert_eq!(bed.kinds(), ["declareKids", "declareKids", "e2eeReady"]);
-        let still = bed.session.seal(id, Codec::Opus, OPUS, bed.now).unwrap();
+        let still = bed.session.wire(id, Codec::Opus, OPUS, bed.now).unwrap();
         assert_eq!(still.bytes()[1..9], before.bytes()[1..9]);
         bed.effects.clear();
         if is_announced {
@@ -281,7 +281,7 @@ fn senders_follow_a_new_secret_when_the_others_have_it_or_after_five_seconds() {
             bed.at(5_000);
         }
         assert_eq!(bed.effects, [Effect::MakeKeyFrame(id)]);
-        let after = bed.session.seal(id, Codec::Opus, OPUS, bed.now).unwrap();
+        let after = bed.session.wire(id, Codec::Opus, OPUS, bed.now).unwrap();
         assert_eq!(
             u64::from(u16::from_be_bytes([after.bytes()[7], after.bytes()[8]])),
             hint(2)
@@ -307,7 +307,7 @@ fn an_immediate_change_leaves_nothing_under_the_old_secret() {
     bed.say(announced(1));
     let id = bed.publish();
     bed.session.set_key(key(2), true, bed.now).unwrap();
-    let wire = bed.session.seal(id, Codec::Opus, OPUS, bed.now).unwrap();
+    let wire = bed.session.wire(id, Codec::Opus, OPUS, bed.now).unwrap();
     assert_eq!(
         u64::from(u16::from_be_bytes([wire.bytes()[7], wire.bytes()[8]])),
         hint(2)
@@ -318,7 +318,7 @@ fn an_immediate_change_leaves_nothing_under_the_old_secret() {
 fn the_guards_word_makes_a_stream_failing_for_three_seconds() {
     let mut bed = Bed::keyed(1);
     let id = bed.publish();
-    bed.session.seal(id, Codec::Opus, OPUS, bed.now).unwrap();
+    bed.session.wire(id, Codec::Opus, OPUS, bed.now).unwrap();
     bed.drain();
     bed.events.clear();
     let (stream_id, mid) = ("stream-own".into(), "a".into());

@@ -248,7 +248,7 @@ impl Session {
                 self.on_subscribed(id, answer, now);
             }
             (Asked::Moderation, result) => self.tell(Event::Moderated(result.map(|_| ()))),
-            (Asked::Wish | Asked::Signal(_), Err(error)) => self.complain(error, now),
+            (Asked::ByApplication | Asked::Signal(_), Err(error)) => self.complain(error, now),
             _ => {}
         }
     }

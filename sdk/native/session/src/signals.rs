@@ -155,7 +155,7 @@ impl Session {
         )
     }
 
-    /// Mutes the sound of a stream. `Moderated` follows.
+    /// Mutes the audio of a stream. `Moderated` follows.
     pub fn force_mute_stream(
         &mut self,
         stream_id: &str,
@@ -168,7 +168,7 @@ impl Session {
         )
     }
 
-    /// Mutes the sound of all streams but some, also of those to come while it is active.
+    /// Mutes the audio of all streams but some, also of those to come while it is active.
     pub fn force_mute_all(
         &mut self,
         is_active: bool,

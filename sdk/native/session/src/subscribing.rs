@@ -98,7 +98,7 @@ impl Session {
             video: Some(options.video),
             ..UpdateSubscriber::default()
         });
-        self.ask(message, Asked::Wish, now).map(|_| ())
+        self.ask(message, Asked::ByApplication, now).map(|_| ())
     }
 
     pub(crate) fn subscribe_waiting(&mut self, now: Duration) {
@@ -208,7 +208,7 @@ impl Session {
         if let Some(sdp) = answer {
             self.bind(&offer.tracks, now);
             let message = ClientMessage::DownlinkAnswer(DownlinkAnswer { offer_id, sdp });
-            if let Err(error) = self.ask(message, Asked::Wish, now) {
+            if let Err(error) = self.ask(message, Asked::ByApplication, now) {
                 self.complain(error, now);
             }
         } else {

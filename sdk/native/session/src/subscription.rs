@@ -9,9 +9,9 @@ use crate::{StreamState, StreamTrust};
 /// What of a stream an application wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SubscribeOptions {
-    /// Its sound.
+    /// Its audio.
     pub audio: bool,
-    /// Its pictures.
+    /// Its video.
     pub video: bool,
 }
 
@@ -60,7 +60,7 @@ impl Theirs {
         }
     }
 
-    /// The state that is to be told, once for each change.
+    /// The state to report, once for each change.
     pub(crate) fn news(&mut self, now: Duration) -> Option<StreamState> {
         self.key?;
         let state = self.trust.state(now);

@@ -17,7 +17,7 @@ use crate::{
 
 pub(crate) const OTHER: &str = "conn-other";
 pub(crate) const OWN: &str = "conn-own";
-pub(crate) const OPUS: &[u8] = b"\x78some sound";
+pub(crate) const OPUS: &[u8] = b"\x78some audio";
 pub(crate) const STREAM: &str = "stream-other";
 
 pub(crate) fn key(byte: u8) -> SessionKey {
@@ -28,7 +28,7 @@ pub(crate) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// One description for all: an offer or an answer with sound and pictures.
+/// One description for all: an offer or an answer with audio and video.
 pub(crate) fn sdp(direction: &str) -> String {
     let line = |mid: &str, kind: &str, codec: &str| {
         format!(
@@ -341,7 +341,7 @@ pub(crate) fn welcome(e2ee: bool) -> Welcome {
     }
 }
 
-pub(crate) fn sealed_by_other(secret: u8, count: usize) -> Vec<Vec<u8>> {
+pub(crate) fn encrypted_by_other(secret: u8, count: usize) -> Vec<Vec<u8>> {
     let key = key(secret);
     let mut publication = Publication::new(OTHER, STREAM).unwrap();
     let mut encryptor = publication.encryptor(&key).unwrap();

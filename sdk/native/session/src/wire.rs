@@ -5,7 +5,7 @@ use std::fmt;
 use sealroute_e2ee::Codec;
 
 /// A frame in the form in which it leaves: encrypted in an encrypted session, clear in a clear one.
-/// Only [`crate::Session::seal`] makes one, packets are made of nothing else, and nothing but
+/// Only [`crate::Session::wire`] makes one, packets are made of nothing else, and nothing but
 /// packets is sent: what is not encrypted where it has to be cannot leave.
 pub struct Wire {
     codec: Codec,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Nothing of a description that is refused stays applied, or the link is to be closed.
+/// Nothing of a description that is refused stays applied, or the caller closes the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransportError {
     /// An m-line id that this transport would take for another's.

@@ -10,7 +10,7 @@ const PPS: u8 = 8;
 /// Headers of the opaque slice, with a `nal_ref_idc` that says "needed".
 const IDR_HEADER: u8 = 0x65;
 const OTHER_HEADER: u8 = 0x41;
-/// All slices of the picture are of type I, or P.
+/// All slices of the frame are of type I, or P.
 const ONLY_I: u32 = 7;
 const ONLY_P: u32 = 5;
 const MAX_PPS_ID: u32 = 255;

@@ -870,8 +870,8 @@ COUNTERS = (
     CounterInfo(
         "repeated_unasked", "counter", "RTP packets sent once more than a Subscriber asked for."
     ),
-    CounterInfo("nacks_received", "counter", "Sequence rewritten that Subscribers asked for."),
-    CounterInfo("nacks_sent", "counter", "Sequence rewritten that Publishers were asked for."),
+    CounterInfo("nacks_received", "counter", "Sequence numbers that Subscribers asked for again."),
+    CounterInfo("nacks_sent", "counter", "Sequence numbers that Publishers were asked for again."),
     CounterInfo("plis_received", "counter", "Key-frame requests of Subscribers."),
     CounterInfo("plis_refused", "counter", "Key-frame requests beyond a Subscriber's budget."),
     CounterInfo("plis_sent", "counter", "Key-frame requests to Publishers."),

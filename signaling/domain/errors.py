@@ -1,8 +1,7 @@
 """Every refusal of the control plane: one tree of exceptions, one table of codes.
 
-The class is the kind of failure, the code the exact one. `ERRORS` maps each code to what REST, the
-WebSocket and the SDKs show; a test makes sure that it is complete. Messages never repeat what a
-peer sent.
+The class is the kind of failure, the code the exact one, with its message. `ERRORS` maps each code
+to what REST, the WebSocket and the SDKs show beside it; a test makes sure that it is complete.
 """
 
 # ruff: noqa: N818 - the kinds are named as in docs/architecture.md
@@ -20,7 +19,7 @@ class DomainError(Exception):
 
     def __init__(self, code: ErrorCode | str, message: str | None = None) -> None:
         self.code = ErrorCode(code)
-        self.message = message or ERRORS[self.code].message
+        self.message = message or self.code.message
         super().__init__(f"{self.code.value}: {self.message}")
 
 
@@ -82,7 +81,6 @@ class ErrorRow:
     rest_code: int
     close_code: int
     sdk: SdkError
-    message: str
 
 
 # Close codes are 4000 + the HTTP status with the same meaning. Exceptions: those of RFC 6455, and
@@ -97,7 +95,6 @@ def _row(
     kind: type[DomainError],
     http_status: int,
     sdk: SdkError,
-    message: str,
     *,
     rest_code: int | None = None,
     close_code: int | None = None,
@@ -108,7 +105,6 @@ def _row(
         rest_code=http_status if rest_code is None else rest_code,
         close_code=4000 + http_status if close_code is None else close_code,
         sdk=sdk,
-        message=message,
     )
 
 
@@ -130,346 +126,99 @@ ROUTED_CODE = 15008
 
 _E = ErrorCode
 ERRORS: dict[ErrorCode, ErrorRow] = {
-    _E.INVALID_MESSAGE: _row(PeerProtocolError, 400, _PARAMETER, "The message is not valid."),
-    _E.MESSAGE_TOO_LARGE: _row(
-        PeerProtocolError, 413, _PARAMETER, "The message is too large.", close_code=MESSAGE_TOO_BIG
-    ),
-    _E.SECRET_REFUSED: _row(
-        PeerProtocolError,
-        400,
-        _PARAMETER,
-        "The message carries an encryption secret. Secrets never leave the client.",
-    ),
-    _E.AUTHENTICATION_FAILED: _row(
-        Unauthorized, 403, _AUTHENTICATION, "The token is not valid for this session."
-    ),
-    _E.TOKEN_EXPIRED: _row(Unauthorized, 403, _AUTHENTICATION, "The token has expired."),
-    _E.TOKEN_FROM_FUTURE: _row(
-        Unauthorized,
-        403,
-        _AUTHENTICATION,
-        "The token was issued in the future: compare the clock of the machine that made it with "
-        "the server's.",
-    ),
-    _E.RESUME_UNKNOWN: _row(
-        Conflict,
-        410,
-        SdkError("OT_NOT_CONNECTED", 1010),
-        "The server no longer knows this connection; join again without a resume token.",
-    ),
-    _E.INVALID_SESSION_ID: _row(
-        BadRequest, 400, _SESSION_ID, "The session id is not valid on this server."
-    ),
-    _E.SESSION_UNKNOWN: _row(NotFound, 404, _SESSION_ID, "The session does not exist."),
-    _E.PERMISSION_DENIED: _row(
-        Unauthorized, 403, _PERMISSION, "The token's role does not allow this."
-    ),
-    _E.NOT_CONNECTED: _row(
-        Conflict,
-        409,
-        SdkError("OT_NOT_CONNECTED", 1010),
-        "The client is not connected to the session.",
-    ),
-    _E.STREAM_NOT_FOUND: _row(NotFound, 404, _STREAM, "The session has no such stream."),
-    _E.CONNECTION_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "The session has no such connection."),
-    _E.SUBSCRIBER_NOT_FOUND: _row(
-        NotFound, 404, SdkError("OT_NOT_FOUND", 1112), "The connection has no such subscriber."
-    ),
-    _E.CONNECTION_LIMIT: _row(
-        Refused,
-        409,
-        SdkError("OT_CONNECTION_LIMIT_EXCEEDED", 1027),
-        "The session has reached its connection limit.",
-    ),
-    _E.SESSION_LIMIT: _row(
-        Refused,
-        409,
-        SdkError("OT_CONNECTION_LIMIT_EXCEEDED", 1027),
-        "The project has reached its limit of active sessions.",
-    ),
-    _E.ORIGIN_REFUSED: _row(
-        Unauthorized, 403, _AUTHENTICATION, "The project does not allow pages from this origin."
-    ),
-    _E.STREAM_LIMIT: _row(
-        Refused, 409, _LIMIT, "The connection has reached its limit of published streams."
-    ),
-    _E.SUBSCRIBER_LIMIT: _row(
-        Refused, 409, _LIMIT, "The connection has reached its subscriber limit."
-    ),
-    _E.RATE_LIMITED: _row(
-        Refused, 429, SdkError("OT_RATE_LIMIT_EXCEEDED", 1550), "Too many requests; slow down."
-    ),
+    _E.INVALID_MESSAGE: _row(PeerProtocolError, 400, _PARAMETER),
+    _E.MESSAGE_TOO_LARGE: _row(PeerProtocolError, 413, _PARAMETER, close_code=MESSAGE_TOO_BIG),
+    _E.SECRET_REFUSED: _row(PeerProtocolError, 400, _PARAMETER),
+    _E.AUTHENTICATION_FAILED: _row(Unauthorized, 403, _AUTHENTICATION),
+    _E.TOKEN_EXPIRED: _row(Unauthorized, 403, _AUTHENTICATION),
+    _E.TOKEN_FROM_FUTURE: _row(Unauthorized, 403, _AUTHENTICATION),
+    _E.RESUME_UNKNOWN: _row(Conflict, 410, SdkError("OT_NOT_CONNECTED", 1010)),
+    _E.INVALID_SESSION_ID: _row(BadRequest, 400, _SESSION_ID),
+    _E.SESSION_UNKNOWN: _row(NotFound, 404, _SESSION_ID),
+    _E.PERMISSION_DENIED: _row(Unauthorized, 403, _PERMISSION),
+    _E.NOT_CONNECTED: _row(Conflict, 409, SdkError("OT_NOT_CONNECTED", 1010)),
+    _E.STREAM_NOT_FOUND: _row(NotFound, 404, _STREAM),
+    _E.CONNECTION_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND),
+    _E.SUBSCRIBER_NOT_FOUND: _row(NotFound, 404, SdkError("OT_NOT_FOUND", 1112)),
+    _E.CONNECTION_LIMIT: _row(Refused, 409, SdkError("OT_CONNECTION_LIMIT_EXCEEDED", 1027)),
+    _E.SESSION_LIMIT: _row(Refused, 409, SdkError("OT_CONNECTION_LIMIT_EXCEEDED", 1027)),
+    _E.ORIGIN_REFUSED: _row(Unauthorized, 403, _AUTHENTICATION),
+    _E.STREAM_LIMIT: _row(Refused, 409, _LIMIT),
+    _E.SUBSCRIBER_LIMIT: _row(Refused, 409, _LIMIT),
+    _E.RATE_LIMITED: _row(Refused, 429, SdkError("OT_RATE_LIMIT_EXCEEDED", 1550)),
     _E.MESSAGE_FLOOD: _row(
-        Refused,
-        429,
-        SdkError("OT_RATE_LIMIT_EXCEEDED", 1550),
-        "The client kept exceeding its rate limit. Send less, and join again.",
-        close_code=FLOOD,
+        Refused, 429, SdkError("OT_RATE_LIMIT_EXCEEDED", 1550), close_code=FLOOD
     ),
-    _E.SIGNAL_TOO_LONG: _row(
-        BadRequest,
-        413,
-        SdkError("OT_INVALID_PARAMETER", 1413),
-        "A signal's type is limited to 128 bytes and its data to 8,192 bytes.",
-    ),
-    _E.SIGNAL_NOT_ENCRYPTED: _row(
-        Refused,
-        409,
-        SdkError("OT_INVALID_PARAMETER", 1413),
-        "Signals of an end-to-end encrypted session must be encrypted: set the encryption secret"
-        " before sending.",
-    ),
-    _E.INVALID_PARAMETER: _row(BadRequest, 400, _PARAMETER, "A parameter is not valid."),
-    _E.E2EE_UNSUPPORTED: _row(
-        Refused,
-        409,
-        SdkError("OT_UNSUPPORTED_BROWSER", 1006),
-        "Tried to connect an e2ee session but the browser does not support e2ee",
-    ),
-    _E.E2EE_REQUIRED: _row(
-        Refused,
-        409,
-        SdkError("OT_STREAM_CREATE_FAILED", 6000),
-        "Tried to publish to an e2ee session but encryption secret was not set",
-    ),
-    _E.CODEC_UNSUPPORTED: _row(
-        Refused,
-        409,
-        SdkError("OT_UNABLE_TO_SUBSCRIBE", 1600),
-        "The client supports none of the stream's codecs.",
-    ),
-    _E.SERVER_SHUTDOWN: _row(
-        Unavailable, 503, _CONNECT, "The server is shutting down.", close_code=SERVICE_RESTART
-    ),
-    _E.OVERLOADED: _row(
-        Unavailable, 503, _CONNECT, "The server is too busy; try again in a moment."
-    ),
-    _E.INTERNAL: _row(Unavailable, 500, _SERVER, "The server failed.", close_code=INTERNAL_ERROR),
-    _E.SDP_INVALID: _row(BadRequest, 400, _DESCRIPTION, "The SDP is not valid."),
-    _E.SDP_TOO_LARGE: _row(BadRequest, 413, _DESCRIPTION, "The SDP is too large."),
-    _E.TRACK_UNKNOWN: _row(BadRequest, 400, _PARAMETER, "The stream has no such track."),
-    _E.STREAM_UNKNOWN: _row(NotFound, 404, _STREAM, "The stream has no media."),
-    _E.STREAM_EXISTS: _row(Conflict, 409, _PUBLISH, "The stream is published already."),
-    _E.KIDS_MISSING: _row(
-        Refused,
-        409,
-        SdkError("OT_STREAM_CREATE_FAILED", 6000),
-        "A track of an end-to-end encrypted session needs its key ids.",
-    ),
-    _E.ANSWER_UNEXPECTED: _row(
-        PeerProtocolError, 409, _PARAMETER, "The answer does not match an outstanding offer."
-    ),
-    _E.SETUP_INVALID: _row(
-        BadRequest, 400, _DESCRIPTION, "The SDP's DTLS role or ICE parameters are not acceptable."
-    ),
-    _E.FINGERPRINT_UNSUPPORTED: _row(
-        BadRequest, 400, _DESCRIPTION, "The SDP has no fingerprint with a supported hash."
-    ),
-    _E.SSRC_CONFLICT: _row(Conflict, 409, _PUBLISH, "Another stream uses that SSRC."),
-    _E.SUBSCRIPTIONS_EXHAUSTED: _row(
-        Refused, 409, _LIMIT, "The client's downlink has no room for another subscriber."
-    ),
-    _E.TRANSPORT_CLOSED: _row(
-        Conflict, 409, SdkError("OT_ICE_WORKFLOW_FAILED", 1006), "The transport is closed."
-    ),
-    _E.CREDENTIALS_INVALID: _row(
-        Unauthorized, 403, _AUTHENTICATION, "Invalid API key, secret or token."
-    ),
-    _E.CREDENTIALS_CLOCK: _row(
-        Unauthorized,
-        403,
-        _AUTHENTICATION,
-        "The key and secret are correct, but the credential's times are not: compare the clock of "
-        "the machine that made it with the server's.",
-    ),
-    _E.PROJECT_MISMATCH: _row(
-        Unauthorized,
-        403,
-        _AUTHENTICATION,
-        "Id in the token does not match the one in the url",
-        rest_code=-1,
-    ),
-    _E.NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "This resource does not exist."),
-    _E.METHOD_NOT_ALLOWED: _row(
-        BadRequest, 405, _NOT_SUPPORTED, "This resource does not allow the method."
-    ),
-    _E.UPGRADE_INVALID: _row(
-        BadRequest,
-        400,
-        _PARAMETER,
-        "This resource accepts only WebSockets (RFC 6455, version 13) with a subprotocol of "
-        "Sealroute.",
-    ),
-    _E.CONTENT_TYPE_INVALID: _row(
-        BadRequest, 415, _PARAMETER, "The body has an unsupported content type."
-    ),
-    _E.EXPECTATION_FAILED: _row(
-        BadRequest, 417, _NOT_SUPPORTED, "The header Expect may only ask for 100-continue."
-    ),
-    _E.RANGE_INVALID: _row(
-        BadRequest, 416, _PARAMETER, "The range is not within the file's length."
-    ),
-    _E.PRECONDITION_MISSING: _row(BadRequest, 428, _PARAMETER, "If-Match is missing."),
-    _E.PRECONDITION_FAILED: _row(
-        Conflict, 412, _PARAMETER, "The resource has changed: get it again."
-    ),
-    _E.ICE_RESTART_UNSUPPORTED: _row(
-        BadRequest, 422, _NOT_SUPPORTED, "ICE restarts are not supported: start a new connection."
-    ),
-    _E.BODY_INVALID: _row(BadRequest, 400, _PARAMETER, "The body is not valid."),
-    _E.BODY_TOO_LARGE: _row(BadRequest, 413, _PARAMETER, "The body is too large."),
-    _E.SESSION_NOT_FOUND: _row(NotFound, 404, _SESSION_ID, "Session not found."),
-    _E.NOBODY_CONNECTED: _row(NotFound, 404, _NOT_FOUND, "No client is connected to the session."),
-    _E.SIGNAL_DATA_MISSING: _row(
-        BadRequest, 400, _PARAMETER, "Signal payload 'data' must be set", rest_code=15202
-    ),
-    _E.DIGITS_INVALID: _row(
-        BadRequest, 400, _PARAMETER, "'digits' may contain 0-9, *, # and p (a pause of 500 ms)."
-    ),
-    _E.SIP_LEG_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "The session has no SIP call."),
-    _E.ARCHIVE_NEEDS_ROUTED: _row(
-        BadRequest, 400, _NOT_SUPPORTED, "archiveMode 'always' needs a routed session."
-    ),
-    _E.E2EE_NEEDS_ROUTED: _row(
-        BadRequest,
-        400,
-        _NOT_SUPPORTED,
-        "End-to-end encryption needs a routed session.",
-        rest_code=15901,
-    ),
-    _E.E2EE_NEVER_ARCHIVED: _row(
-        BadRequest,
-        400,
-        _NOT_SUPPORTED,
-        "End-to-end encrypted sessions cannot be archived.",
-        rest_code=15902,
-    ),
-    _E.E2EE_UNREADABLE: _row(
-        BadRequest,
-        400,
-        _PARAMETER,
-        "'e2ee' must be true or false: whether the session is end-to-end encrypted.",
-        rest_code=15903,
-    ),
-    _E.E2EE_NOT_ENABLED: _row(
-        BadRequest,
-        400,
-        _NOT_SUPPORTED,
-        "End-to-end encryption is not enabled for this project (add-on).",
-        rest_code=15904,
-    ),
-    _E.FEATURE_NEEDS_CLEAR_MEDIA: _row(
-        Refused,
-        409,
-        _NOT_SUPPORTED,
-        "This feature is not supported in end-to-end encrypted sessions.",
-        rest_code=E2EE_CODE,
-    ),
+    _E.SIGNAL_TOO_LONG: _row(BadRequest, 413, SdkError("OT_INVALID_PARAMETER", 1413)),
+    _E.SIGNAL_NOT_ENCRYPTED: _row(Refused, 409, SdkError("OT_INVALID_PARAMETER", 1413)),
+    _E.INVALID_PARAMETER: _row(BadRequest, 400, _PARAMETER),
+    _E.E2EE_UNSUPPORTED: _row(Refused, 409, SdkError("OT_UNSUPPORTED_BROWSER", 1006)),
+    _E.E2EE_REQUIRED: _row(Refused, 409, SdkError("OT_STREAM_CREATE_FAILED", 6000)),
+    _E.CODEC_UNSUPPORTED: _row(Refused, 409, SdkError("OT_UNABLE_TO_SUBSCRIBE", 1600)),
+    _E.SERVER_SHUTDOWN: _row(Unavailable, 503, _CONNECT, close_code=SERVICE_RESTART),
+    _E.OVERLOADED: _row(Unavailable, 503, _CONNECT),
+    _E.INTERNAL: _row(Unavailable, 500, _SERVER, close_code=INTERNAL_ERROR),
+    _E.SDP_INVALID: _row(BadRequest, 400, _DESCRIPTION),
+    _E.SDP_TOO_LARGE: _row(BadRequest, 413, _DESCRIPTION),
+    _E.TRACK_UNKNOWN: _row(BadRequest, 400, _PARAMETER),
+    _E.STREAM_UNKNOWN: _row(NotFound, 404, _STREAM),
+    _E.STREAM_EXISTS: _row(Conflict, 409, _PUBLISH),
+    _E.KIDS_MISSING: _row(Refused, 409, SdkError("OT_STREAM_CREATE_FAILED", 6000)),
+    _E.ANSWER_UNEXPECTED: _row(PeerProtocolError, 409, _PARAMETER),
+    _E.SETUP_INVALID: _row(BadRequest, 400, _DESCRIPTION),
+    _E.FINGERPRINT_UNSUPPORTED: _row(BadRequest, 400, _DESCRIPTION),
+    _E.SSRC_CONFLICT: _row(Conflict, 409, _PUBLISH),
+    _E.SUBSCRIPTIONS_EXHAUSTED: _row(Refused, 409, _LIMIT),
+    _E.TRANSPORT_CLOSED: _row(Conflict, 409, SdkError("OT_ICE_WORKFLOW_FAILED", 1006)),
+    _E.CREDENTIALS_INVALID: _row(Unauthorized, 403, _AUTHENTICATION),
+    _E.CREDENTIALS_CLOCK: _row(Unauthorized, 403, _AUTHENTICATION),
+    _E.PROJECT_MISMATCH: _row(Unauthorized, 403, _AUTHENTICATION, rest_code=-1),
+    _E.NOT_FOUND: _row(NotFound, 404, _NOT_FOUND),
+    _E.METHOD_NOT_ALLOWED: _row(BadRequest, 405, _NOT_SUPPORTED),
+    _E.UPGRADE_INVALID: _row(BadRequest, 400, _PARAMETER),
+    _E.CONTENT_TYPE_INVALID: _row(BadRequest, 415, _PARAMETER),
+    _E.EXPECTATION_FAILED: _row(BadRequest, 417, _NOT_SUPPORTED),
+    _E.RANGE_INVALID: _row(BadRequest, 416, _PARAMETER),
+    _E.PRECONDITION_MISSING: _row(BadRequest, 428, _PARAMETER),
+    _E.PRECONDITION_FAILED: _row(Conflict, 412, _PARAMETER),
+    _E.ICE_RESTART_UNSUPPORTED: _row(BadRequest, 422, _NOT_SUPPORTED),
+    _E.BODY_INVALID: _row(BadRequest, 400, _PARAMETER),
+    _E.BODY_TOO_LARGE: _row(BadRequest, 413, _PARAMETER),
+    _E.SESSION_NOT_FOUND: _row(NotFound, 404, _SESSION_ID),
+    _E.NOBODY_CONNECTED: _row(NotFound, 404, _NOT_FOUND),
+    _E.SIGNAL_DATA_MISSING: _row(BadRequest, 400, _PARAMETER, rest_code=15202),
+    _E.DIGITS_INVALID: _row(BadRequest, 400, _PARAMETER),
+    _E.SIP_LEG_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND),
+    _E.ARCHIVE_NEEDS_ROUTED: _row(BadRequest, 400, _NOT_SUPPORTED),
+    _E.E2EE_NEEDS_ROUTED: _row(BadRequest, 400, _NOT_SUPPORTED, rest_code=15901),
+    _E.E2EE_NEVER_ARCHIVED: _row(BadRequest, 400, _NOT_SUPPORTED, rest_code=15902),
+    _E.E2EE_UNREADABLE: _row(BadRequest, 400, _PARAMETER, rest_code=15903),
+    _E.E2EE_NOT_ENABLED: _row(BadRequest, 400, _NOT_SUPPORTED, rest_code=15904),
+    _E.FEATURE_NEEDS_CLEAR_MEDIA: _row(Refused, 409, _NOT_SUPPORTED, rest_code=E2EE_CODE),
     # 400: the SDKs read 409 here as "captions have been started already".
-    _E.CAPTIONS_NEED_CLEAR_MEDIA: _row(
-        Refused,
-        400,
-        _NOT_SUPPORTED,
-        "Live captions are not supported in end-to-end encrypted sessions.",
-        rest_code=E2EE_CODE,
-    ),
-    _E.FEATURE_NEEDS_ROUTED: _row(
-        Refused,
-        409,
-        _NOT_SUPPORTED,
-        "Only routed sessions are allowed to use this feature.",
-        rest_code=ROUTED_CODE,
-    ),
-    _E.FEATURE_UNAVAILABLE: _row(
-        Unavailable,
-        501,
-        _NOT_SUPPORTED,
-        "This server does not support the feature.",
-        rest_code=15950,
-    ),
-    _E.NO_CAPACITY: _row(
-        Unavailable,
-        503,
-        _SERVER,
-        "This server has no room for another archive; try again later.",
-        rest_code=15951,
-    ),
-    _E.ARCHIVE_QUOTA: _row(
-        Refused,
-        409,
-        _SERVER,
-        "The project's archives have reached their limit of disk space: delete some, or wait until "
-        "they expire.",
-        rest_code=15954,
-    ),
-    _E.CONNECT_FAILED: _row(
-        BadRequest,
-        400,
-        _PARAMETER,
-        "The WebSocket could not be opened.",
-        rest_code=15953,
-    ),
-    _E.ARCHIVE_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Archive not found."),
-    _E.ARCHIVE_RUNNING: _row(
-        Conflict,
-        409,
-        _PARAMETER,
-        "The session is archived already: stop that archive, or start one with another "
-        "'multiArchiveTag'.",
-    ),
-    _E.ARCHIVE_NOT_RECORDING: _row(Conflict, 409, _PARAMETER, "The archive is not recording."),
-    _E.ARCHIVE_NOT_DELETABLE: _row(
-        Conflict,
-        409,
-        _PARAMETER,
-        "The archive is not finished: stop it, and wait until it is available or failed.",
-    ),
-    _E.STREAM_MODE_AUTO: _row(
-        BadRequest,
-        405,
-        _NOT_SUPPORTED,
-        "The archive has all streams: only one with 'streamMode' manual can be changed.",
-    ),
-    _E.LINK_EXPIRED: _row(
-        Unauthorized,
-        403,
-        _PERMISSION,
-        "The link has expired: show the archive to get another one.",
-    ),
-    _E.BROADCAST_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Broadcast not found."),
-    _E.BROADCAST_RUNNING: _row(
-        Conflict,
-        409,
-        _PARAMETER,
-        "The session is broadcast already: stop that broadcast, or start one with another "
-        "'multiBroadcastTag'.",
-    ),
-    _E.BROADCAST_NOT_RUNNING: _row(Conflict, 409, _PARAMETER, "The broadcast is not running."),
-    _E.ADDRESS_REFUSED: _row(
-        BadRequest,
-        400,
-        _PARAMETER,
-        "The address is not public. The operator can allow its network with the setting "
-        "egress.allowed_networks.",
-        rest_code=15952,
-    ),
-    _E.INVALID_STYLESHEET: _row(
-        BadRequest,
-        400,
-        _PARAMETER,
-        "The stylesheet cannot be used.",
-        rest_code=15955,
-    ),
-    _E.RENDER_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Render not found."),
-    _E.CALL_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Audio connection not found."),
-    _E.CAPTIONS_RUNNING: _row(
-        Conflict, 409, _PARAMETER, "The session is captioned already: stop those captions first."
-    ),
-    _E.CAPTIONS_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Captions not found."),
-    _E.CALLBACK_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Callback not found."),
-    _E.STORAGE_UNAVAILABLE: _row(
-        Unavailable, 503, _SERVER, "The server cannot reach its storage; try again later."
-    ),
+    _E.CAPTIONS_NEED_CLEAR_MEDIA: _row(Refused, 400, _NOT_SUPPORTED, rest_code=E2EE_CODE),
+    _E.FEATURE_NEEDS_ROUTED: _row(Refused, 409, _NOT_SUPPORTED, rest_code=ROUTED_CODE),
+    _E.FEATURE_UNAVAILABLE: _row(Unavailable, 501, _NOT_SUPPORTED, rest_code=15950),
+    _E.NO_CAPACITY: _row(Unavailable, 503, _SERVER, rest_code=15951),
+    _E.ARCHIVE_QUOTA: _row(Refused, 409, _SERVER, rest_code=15954),
+    _E.CONNECT_FAILED: _row(BadRequest, 400, _PARAMETER, rest_code=15953),
+    _E.ARCHIVE_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND),
+    _E.ARCHIVE_RUNNING: _row(Conflict, 409, _PARAMETER),
+    _E.ARCHIVE_NOT_RECORDING: _row(Conflict, 409, _PARAMETER),
+    _E.ARCHIVE_NOT_DELETABLE: _row(Conflict, 409, _PARAMETER),
+    _E.STREAM_MODE_AUTO: _row(BadRequest, 405, _NOT_SUPPORTED),
+    _E.LINK_EXPIRED: _row(Unauthorized, 403, _PERMISSION),
+    _E.BROADCAST_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND),
+    _E.BROADCAST_RUNNING: _row(Conflict, 409, _PARAMETER),
+    _E.BROADCAST_NOT_RUNNING: _row(Conflict, 409, _PARAMETER),
+    _E.ADDRESS_REFUSED: _row(BadRequest, 400, _PARAMETER, rest_code=15952),
+    _E.INVALID_STYLESHEET: _row(BadRequest, 400, _PARAMETER, rest_code=15955),
+    _E.RENDER_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND),
+    _E.CALL_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND),
+    _E.CAPTIONS_RUNNING: _row(Conflict, 409, _PARAMETER),
+    _E.CAPTIONS_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND),
+    _E.CALLBACK_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND),
+    _E.STORAGE_UNAVAILABLE: _row(Unavailable, 503, _SERVER),
 }
 
 # The SDKs name some failures after the request: (code, tag of the request) → name, number.

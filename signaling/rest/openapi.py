@@ -161,7 +161,7 @@ def _responses(route: Route, schemas: Mapping[Any, Json]) -> Json:
     for code in (*_COMMON_ERRORS, *route.errors):
         row = ERRORS[code]
         response = responses.setdefault(str(row.http_status), _failure(schemas))
-        what = "Not allowed" if row.http_status == 403 else row.message
+        what = "Not allowed" if row.http_status == 403 else code.message
         response["description"] = " ".join(filter(None, [response["description"], what]))
         response["content"][JSON]["examples"][code.value] = {"value": _example(code)}
     responses["default"] = {**_failure(schemas), "description": "Any other failure"}
@@ -177,8 +177,8 @@ def _example(code: ErrorCode) -> Json:
     row = ERRORS[code]
     return {
         "code": row.rest_code,
-        "message": row.message,
-        "description": row.message,
+        "message": code.message,
+        "description": code.message,
         "error": code.value,
     }
 

@@ -369,7 +369,7 @@ def _client_codes() -> Iterable[ErrorCode]:
 
 def _error_line(code: ErrorCode) -> str:
     row, (name, number) = ERRORS[code], sdk_error(code)
-    return f"| `{code.value}` | `{name}` | {number} | {row.close_code} | {row.message} |\n"
+    return f"| `{code.value}` | `{name}` | {number} | {row.close_code} | {code.message} |\n"
 
 
 def _by_request() -> str:

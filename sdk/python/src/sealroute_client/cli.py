@@ -69,6 +69,7 @@ def _add_publishing(command: argparse.ArgumentParser) -> None:
     media.add_argument("--test-pattern", action="store_true", help="generated media (default)")
     command.add_argument("--video-codec", choices=("vp8", "h264"), default="vp8")
     command.add_argument("--name", default="", help="name of the stream")
+    command.add_argument("--initials", default="", help="shown where there is no video")
     command.add_argument("--loop", action=argparse.BooleanOptionalAction, default=False)
 
 

@@ -98,8 +98,8 @@ def _stream(members: dict[str, object]) -> str:
     stream = members.get("stream")
     if not isinstance(stream, dict):
         return ""
-    name = stream.get("name")
-    return f"{stream.get('streamId')}" + (f" ({name})" if name else "")
+    names = ", ".join(str(stream[key]) for key in ("name", "initials") if stream.get(key))
+    return f"{stream.get('streamId')}" + (f" ({names})" if names else "")
 
 
 def _of(members: dict[str, object], part: str, key: str) -> object:

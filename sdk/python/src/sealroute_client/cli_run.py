@@ -99,6 +99,7 @@ class Run:
             media,
             video_codec=self.arguments.video_codec,
             name=self.arguments.name,
+            initials=self.arguments.initials,
             loop=self.arguments.loop,
             is_device=media is not None and await asyncio.to_thread(is_device_name, media),
         )

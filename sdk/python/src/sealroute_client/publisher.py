@@ -123,6 +123,8 @@ class Publisher(Emitter):
         self.trust = StreamTrustState(is_encrypted=False)
         self.video_codec = "vp8"
         self.name = ""
+        self.initials = ""
+        """Shown where there is no video; empty: those of the name."""
         self.captions = False
         """Whether what is said may be captioned, where the application starts captions."""
         self._muted: set[str] = set()

@@ -16,6 +16,7 @@ from sealroute_client.errors import (
     SealrouteError,
     UnexpectedServerResponse,
 )
+from sealroute_client.initials import shortened
 from sealroute_client.losses import LostMeanwhile
 from sealroute_client.media.sources import Source
 from sealroute_client.peers import PeerConnections
@@ -43,7 +44,7 @@ class Publishing:
         self.early: Early[Publisher] = Early(session.complain)
 
     async def publish(
-        self, source: Source, video_codec: str, name: str, *, captions: bool
+        self, source: Source, video_codec: str, name: str, *, initials: str, captions: bool
     ) -> Publisher:
         """Errors: ServerError, NotConnected, EncryptionError, InvalidParameter,
         UnexpectedServerResponse."""
@@ -51,7 +52,7 @@ class Publishing:
             raise InvalidParameter("The video codec is vp8 or h264")
         publisher = Publisher(self._session, source, [])
         publisher.video_codec, publisher.name = video_codec, name
-        publisher.captions = captions
+        publisher.initials, publisher.captions = initials, captions
         if self._session.relay is not None:
             await self._publish_relayed(publisher)
             return publisher
@@ -201,6 +202,7 @@ class Publishing:
             offer=offer,
             tracks=tracks,
             name=publisher.name or None,
+            initials=shortened(publisher.initials) or None,
             videoType="custom" if source.video is not None else None,
             hasAudio=publisher.has_audio,
             hasVideo=publisher.has_video,

@@ -8,6 +8,7 @@ from sealroute_client import events
 from sealroute_client.codec import Message
 from sealroute_client.emitter import camel_case
 from sealroute_client.errors import ServerError, UnexpectedServerResponse
+from sealroute_client.initials import shown_initials
 from sealroute_client.publisher import Publisher
 from sealroute_client.received_signals import ReceivedSignals
 from sealroute_client.subscriber import Subscriber
@@ -67,6 +68,7 @@ class ServerMessages:
         stream = message["stream"]
         if self._session.encryption is not None:
             stream.pop("hasCaptions", None)
+        stream["initials"] = shown_initials(stream)
         stream_id = str(stream["streamId"])
         if stream.get("connectionId") == self._session.connection_id:
             created = events.StreamCreated(stream=stream)

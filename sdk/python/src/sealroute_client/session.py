@@ -282,6 +282,7 @@ class Session(Emitter):
         video: bool | MediaStreamTrack = True,
         video_codec: str = "vp8",
         name: str = "",
+        initials: str = "",
         loop: bool = False,
         is_device: bool = False,
         captions: bool = False,
@@ -289,7 +290,8 @@ class Session(Emitter):
         """Publishes a file or device (`media`), own aiortc tracks, or generated test media.
 
         With `loop` a file begins again at its end. Without it, the Publisher and the Session emit
-        `ended` then, and the stream stays, without media, until `unpublish`. With `captions`
+        `ended` then, and the stream stays, without media, until `unpublish`. `initials` (at most
+        16 characters; else those of `name`) are shown where there is no video. With `captions`
         what is said may be captioned (`Publisher.publish_captions`).
 
         Errors: MediaSourceError, ServerError, NotConnected, EncryptionError,
@@ -299,7 +301,9 @@ class Session(Emitter):
         source = await sources.open_source(media, audio, video, loop=loop, is_device=is_device)
         try:
             self._require_connected()
-            return await self.publishing.publish(source, video_codec, name, captions=captions)
+            return await self.publishing.publish(
+                source, video_codec, name, initials=initials, captions=captions
+            )
         except BaseException:
             source.close()
             for track in (source.audio, source.video):

@@ -1,11 +1,13 @@
 """What the operator of a member service lets it do, whatever the server asks for."""
 
+import re
 import uuid
+from pathlib import Path
 
 import pytest
 
 from config.settings import EgressSettings
-from member.credentials import ProjectKey
+from member.credentials import CONNECTION_DATA, ProjectKey
 from member.policy import STARTS_AT_ONCE, Admission, Policy
 from signaling.domain.session_ids import new_session_id
 
@@ -53,3 +55,10 @@ def test_credentials_are_not_shown() -> None:
     assert KEY.api_secret not in repr(KEY)
     assert EgressSettings().children_max
     assert str(uuid.uuid4()) not in repr(KEY)
+
+
+def test_the_room_knows_the_service_by_what_its_token_says() -> None:
+    texts = Path("web/demo/src/texts.ts").read_text()
+    known = re.search(r"isRecorder\(.*\n  return data === '(\w+)'", texts)
+    assert known is not None
+    assert known[1] == CONNECTION_DATA

@@ -3,7 +3,7 @@ import { LOUD, levelOf } from './levels';
 import { type Page, WIDGET } from './page';
 import type { Connection, Session, Stream, Subscriber, SubscriberProperties } from './sdk';
 import { type Encryption, TILE } from './state';
-import { nameIn } from './texts';
+import { isRecorder, nameIn } from './texts';
 
 const RETRY_MS = 2_000;
 
@@ -25,7 +25,7 @@ export class Others {
       connectionCreated: ({ connection }) => {
         if (isOwn(connection)) return;
         const { connectionId: id, data } = connection;
-        page.dispatch({ type: 'came', id, name: nameIn(data) });
+        page.dispatch({ type: 'came', id, name: nameIn(data), isRecorder: isRecorder(data) });
       },
       connectionDestroyed: ({ connection }) => {
         if (isOwn(connection)) return;

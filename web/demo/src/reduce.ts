@@ -1,6 +1,6 @@
 /** How a call changes. Pure: times are given, and everything of others is bounded. */
 import { withFault } from './capture';
-import type { Key, Params } from './words';
+import { type Key, type Params, RECORDER } from './words';
 import { MAX_MESSAGE, MAX_NAME, readable } from './texts';
 import {
   type Happening,
@@ -168,9 +168,10 @@ function message(state: State, { from, text, now }: Of<'message'>): State {
   });
 }
 
-function came(state: State, { id, name }: Of<'came'>): State {
+function came(state: State, { id, name, isRecorder = false }: Of<'came'>): State {
   if (state.persons.size >= MAX_PERSONS && !state.persons.has(id)) return state;
-  const person = { name: readable(name, MAX_NAME), hasHand: false };
+  const shown = isRecorder ? RECORDER : readable(name, MAX_NAME);
+  const person = { name: shown, hasHand: false };
   const changed = withPerson(state, id, person);
   return state.phase === 'in' ? say(changed, 'said.joined', { name: person.name }) : changed;
 }

@@ -17,7 +17,7 @@ export const TILE = {
   stream: (streamId: string) => `stream:${streamId}`,
 } as const;
 
-/** Somebody else; `name` is "" where the token has none. */
+/** Somebody else; `name` is "" where the token has none, and `RECORDER` for what records. */
 export interface Person {
   readonly name: string;
   readonly hasHand: boolean;
@@ -95,7 +95,7 @@ export type Happening =
   | { type: 'joining'; name: string }
   | { type: 'joined' | 'resuming' | 'resumed' | 'rejoining' | 'left' | 'emptied' }
   | { type: 'keyed'; isKeyed: boolean }
-  | { type: 'came'; id: string; name: string }
+  | { type: 'came'; id: string; name: string; isRecorder?: boolean }
   | { type: 'went'; id: string }
   | { type: 'streamCame'; id: string; stream: NewStream }
   | { type: 'streamChanged'; id: string; change: StreamChange }

@@ -28,6 +28,11 @@ export function readable(text: unknown, limit: number): string {
   return points.length > limit ? `${points.slice(0, limit - 1).join('')}…` : line;
 }
 
+/** What the token of a member service says of its owner: no person's, which are JSON. */
+export function isRecorder(data: unknown): boolean {
+  return data === 'recorder';
+}
+
 /** The name in what the room's token says of its owner. */
 export function nameIn(data: unknown): string {
   if (typeof data !== 'string' || data.length > MAX_DATA) return '';

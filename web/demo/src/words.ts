@@ -18,6 +18,8 @@ export type Counted = Key extends infer Name
 /** Another language is a file and an entry here. */
 export const LANGUAGES: Readonly<Record<string, Texts>> = { en, de, es, ja };
 const DEFAULT = 'en';
+/** The name of what records for somebody. It is no text that can be read, so nobody else has it. */
+export const RECORDER = '\u0000recorder';
 /** Of what a server or browser says that has no sentence here. */
 const MAX_ERROR = 300;
 
@@ -36,7 +38,7 @@ export class Words {
     this.plurals = new Intl.PluralRules(language);
   }
 
-  /** A name of "" is that of a guest. */
+  /** A name of "" is that of a guest, `RECORDER` that of a recorder. */
   say(key: Key, params: Params = {}): string {
     return this.texts[key].replace(/\{(\w+)\}/g, (_, name: string) => {
       const value = Object.hasOwn(params, name) ? params[name] : '';
@@ -50,6 +52,7 @@ export class Words {
   }
 
   name(name: string): string {
+    if (name === RECORDER) return this.texts.recorder;
     return name === '' ? this.texts.guest : name;
   }
 

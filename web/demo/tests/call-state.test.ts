@@ -4,6 +4,7 @@ import { levelOf } from '../src/levels';
 import { MAX_PERSONS, MAX_STREAMS, reduce } from '../src/reduce';
 import { type Happening, LOBBY, type State, TILE } from '../src/state';
 import { mismatches, participantsOf, stageOf, tilesOf } from '../src/tiles';
+import { RECORDER, Words } from '../src/words';
 
 const after = (state: State, ...events: Happening[]): State => events.reduce(reduce, state);
 
@@ -256,4 +257,17 @@ test('a call is shown as recorded until the last recorder of it has ended', () =
   assert.deepEqual(said(once), said(recorded));
   assert.equal(last(after(once, archive('2', 'r', false))), 'said.recordedOver');
   assert.deepEqual(after(once, { type: 'emptied' }).archives, []);
+});
+
+test('a recorder is called what it is, everywhere, and nobody else can be called so', () => {
+  const words = new Words('en');
+  const recorder: Happening = { type: 'came', id: 'r', name: '', isRecorder: true };
+  const state = after(JOINED, recorder, came('b', ''), came('m', RECORDER));
+  const shown = tilesOf(state).map(({ name }) => words.name(name));
+  assert.deepEqual(shown, ['Ada', 'Recorder', 'Guest', 'recorder']);
+  const listed = participantsOf(state).map(({ name }) => words.name(name));
+  assert.deepEqual(listed, ['Ada', 'Recorder', 'Guest', 'recorder']);
+  const { key, params } = after(JOINED, recorder).said.at(-1) ?? {};
+  assert.ok(key);
+  assert.equal(words.say(key, params), 'Recorder joined');
 });

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from urllib.parse import SplitResult, urlsplit
 
@@ -100,7 +100,7 @@ class Callback:
     project_id: str
     group: str
     event: str
-    url: str
+    url: str = field(repr=False)
     created_ms: int
 
     @property

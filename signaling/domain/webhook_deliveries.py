@@ -17,7 +17,7 @@ class QueuedWebhook:
     project_id: str
     session_id: str
     origin: str
-    url: str
+    url: str = field(repr=False)
     event: str
     body: str = field(repr=False)
     give_up_ms: int
@@ -104,7 +104,7 @@ class DeadLetter:
     id: int
     project_id: str
     session_id: str
-    url: str
+    url: str = field(repr=False)
     event: str
     created_ms: int
     attempts: int

@@ -1,11 +1,14 @@
 """Callback registrations and their outbox in SQL; implements `base.CallbackStore`.
 
-Bodies are wrapped: those of broadcasts have keys of playlists and names of streams.
+Bodies are wrapped: those of broadcasts have keys of playlists and names of streams. So are URLs:
+receivers tell their callers by a token in the path or query. An origin is kept in clear, for lanes
+are sorted by it; it has no user, path or query.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cache
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -61,7 +64,7 @@ class SqlCallbacks:
             "project_id": callback.project_id,
             "event_group": callback.group,
             "event_name": callback.event,
-            "url": callback.url,
+            "url": self._wrapper.wrap(callback.url, _registration(callback.id)),
             "created_ms": callback.created_ms,
         }
         try:
@@ -90,7 +93,7 @@ class SqlCallbacks:
                 project_id=row["project_id"],
                 group=row["event_group"],
                 event=row["event_name"],
-                url=row["url"],
+                url=self._unwrapped(row["url"], _registration(row["id"])),
                 created_ms=row["created_ms"],
             )
             for row in rows
@@ -157,7 +160,8 @@ class SqlCallbacks:
             for part in _parts(new):
                 rows = _not_queued_yet(connection, part)
                 for row in rows:
-                    row["body"] = self._wrapper.wrap(str(row["body"]), _owner(row["event_id"]))
+                    for column, owner in _WRAPPED.items():
+                        row[column] = self._wrapper.wrap(str(row[column]), owner(row))
                 if rows:
                     connection.execute(outbox.insert(), rows)
             return () if claim is None else _claim(connection, claim)
@@ -165,11 +169,14 @@ class SqlCallbacks:
         return await self._opened(await self._database.write(work))
 
     async def _opened(self, claimed: Sequence[WebhookDelivery]) -> tuple[WebhookDelivery, ...]:
-        """With their bodies. What no key opens is given up, so that it does not hold up others."""
+        """With their bodies and URLs. What no key opens is given up, so that it does not hold up
+        others."""
         opened, closed = [], []
         for one in claimed:
+            row = {"event_id": one.event_id, "callback_id": one.callback_id}
             try:
-                opened.append(replace(one, body=self._unwrapped(one.body, one.event_id)))
+                body = self._unwrapped(one.body, _of_body(row))
+                opened.append(replace(one, body=body, url=self._unwrapped(one.url, _of_url(row))))
             except Unavailable:
                 closed.append(Outcome(one.id, UNREADABLE, dead=True, attempts=one.attempts))
         if closed:
@@ -177,23 +184,25 @@ class SqlCallbacks:
             await self._database.write(lambda c: _settle(c, closed))
         return tuple(opened)
 
-    def _unwrapped(self, body: str, event_id: str) -> str:
-        """Releases before this one queued bodies in clear: JSON, which begins with a brace."""
-        if not self._wrapper.is_wrapped(body):
-            return body
-        return self._wrapper.unwrap(body, _owner(event_id))
+    def _unwrapped(self, text: str, owner: str) -> str:
+        """Earlier releases stored JSON and URLs in clear: neither begins like what is wrapped."""
+        return self._wrapper.unwrap(text, owner) if self._wrapper.is_wrapped(text) else text
 
-    async def rewrap_bodies(self) -> None:
-        """Wraps all of them with the newest key. What no key opens is left as it is."""
+    async def rewrap_all(self) -> None:
+        """Wraps all bodies and URLs with the newest key. What no key opens is left as it is."""
+        await self._rewrap(callbacks, "url", lambda row: _registration(row["id"]))
+        for column, owner in _WRAPPED.items():
+            await self._rewrap(outbox, column, owner)
 
+    async def _rewrap(self, table: sa.Table, column: str, owner: "_Owner") -> None:
         def again(row: sa.RowMapping) -> str:
-            body, event_id = str(row["body"]), row["event_id"]
+            text = str(row[column])
             try:
-                return self._wrapper.wrap(self._unwrapped(body, event_id), _owner(event_id))
+                return self._wrapper.wrap(self._unwrapped(text, owner(row)), owner(row))
             except Unavailable:
-                return body
+                return text
 
-        await rewrap(self._database, outbox, "body", again)
+        await rewrap(self._database, table, column, again)
 
     async def queue_figures(self) -> QueueFigures:
         alive = outbox.c.dead.is_(False)
@@ -211,13 +220,18 @@ class SqlCallbacks:
 
     async def dead_letters(self, project_id: str | None, limit: int) -> tuple[DeadLetter, ...]:
         query = (
-            sa.select(*(outbox.c[one.name] for one in fields(DeadLetter)))
-            .where(_dead_of(project_id))
-            .order_by(outbox.c.id.desc())
-            .limit(limit)
+            sa.select(outbox).where(_dead_of(project_id)).order_by(outbox.c.id.desc()).limit(limit)
         )
         rows = await self._database.read(lambda c: c.execute(query).mappings().all())
-        return tuple(DeadLetter(**row) for row in rows)
+        return tuple(self._letter(row) for row in rows)
+
+    def _letter(self, row: sa.RowMapping) -> DeadLetter:
+        """With an empty URL if no key opens it: the others are to be seen all the same."""
+        shown = {one.name: row[one.name] for one in fields(DeadLetter)}
+        try:
+            return DeadLetter(**{**shown, "url": self._unwrapped(row["url"], _of_url(row))})
+        except Unavailable:
+            return DeadLetter(**{**shown, "url": ""})
 
     async def revive(self, project_id: str | None, now_ms: int, give_up_ms: int) -> int:
         change = (
@@ -326,8 +340,21 @@ def _claim(connection: sa.Connection, claim: Claim) -> tuple[WebhookDelivery, ..
     return tuple(found)
 
 
-def _owner(event_id: object) -> str:
-    return f"callback {event_id}"
+def _registration(callback_id: object) -> str:
+    return f"registration {callback_id}"
+
+
+def _of_body(row: Mapping[Any, object]) -> str:
+    return f"callback {row['event_id']}"
+
+
+def _of_url(row: Mapping[Any, object]) -> str:
+    return f"delivery {row['event_id']} {row['callback_id']}"
+
+
+_Owner = Callable[[Mapping[Any, object]], str]
+_WRAPPED: Mapping[str, _Owner] = MappingProxyType({"body": _of_body, "url": _of_url})
+"""What of a delivery is wrapped, and for whom: nothing can be moved to another row."""
 
 
 def _delivery(row: Sequence[Any]) -> WebhookDelivery:

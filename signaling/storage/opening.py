@@ -17,7 +17,7 @@ async def opened_store(database: Database, wrapper: SecretWrapper) -> SqlStore:
     Errors: `storage_unavailable` when the database cannot be used, is from a newer release, or
     holds secrets that the key cannot unwrap.
     """
-    await database.write(_bring_up_to_date)
+    await database.write(lambda c: _bring_up_to_date(c, wrapper))
     store = SqlStore(database, wrapper)
     if await store.has_unwrapped_secrets():
         await store.rewrap_secrets()
@@ -26,7 +26,7 @@ async def opened_store(database: Database, wrapper: SecretWrapper) -> SqlStore:
     return store
 
 
-def _bring_up_to_date(connection: sa.Connection) -> None:
+def _bring_up_to_date(connection: sa.Connection, wrapper: SecretWrapper) -> None:
     """Migrates if needed. Alembic is loaded only then: it costs 10 MB."""
     if connection.dialect.name == "postgresql":
         # If several nodes start at once, one migrates.
@@ -40,7 +40,7 @@ def _bring_up_to_date(connection: sa.Connection) -> None:
             f"The database is from a newer release (schema {found}). Run that release, or restore "
             "a backup from before the upgrade.",
         )
-    importlib.import_module("signaling.storage.migrate").migrate(connection)
+    importlib.import_module("signaling.storage.migrate").migrate(connection, wrapper)
 
 
 _MIGRATION_LOCK = 0x5EA1

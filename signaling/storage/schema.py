@@ -64,6 +64,7 @@ callbacks = sa.Table(
     sa.Column("created_ms", sa.BigInteger, nullable=False),
     sa.Index("callbacks_by_project", "project_id"),
 )
+"""`url`: wrapped, for it may hold a token."""
 
 callback_outbox = sa.Table(
     "callback_outbox",
@@ -89,7 +90,8 @@ callback_outbox = sa.Table(
     sa.Index("callback_outbox_due", "dead", "next_ms"),
     sqlite_autoincrement=True,
 )
-"""`sqlite_autoincrement`: row numbers are never reused, so they order the rows."""
+"""`sqlite_autoincrement`: row numbers are never reused, so they order the rows. `body` and `url`:
+wrapped."""
 
 _RECORDING = sa.text("status IN ('started', 'paused')")
 

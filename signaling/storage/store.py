@@ -162,7 +162,7 @@ class SqlStore:
         await self._broadcasts.rewrap_outputs()
         await self._renders.rewrap_details()
         await self._buckets.rewrap_buckets()
-        await self._callbacks.rewrap_bodies()
+        await self._callbacks.rewrap_all()
         return len(found)
 
     async def has_unwrapped_secrets(self) -> bool:

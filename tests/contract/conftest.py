@@ -8,6 +8,7 @@ import pytest
 from config.secret import Secret
 from signaling.storage.base import Store
 from signaling.storage.postgres import open_postgres
+from signaling.storage.sqlite import open_sqlite
 from signaling.storage.wrapping import wrapper_of
 from tests import postgres
 from tests.migrated import open_migrated
@@ -35,3 +36,13 @@ async def store(request, tmp_path):
         opened = await open_fresh_postgres(request.getfixturevalue("postgres_server"))
     yield opened
     await opened.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_maker(request, tmp_path):
+    """Opens one database again and again: a function without parameters."""
+    if request.param == "sqlite":
+        return lambda: open_sqlite(tmp_path / "data")
+    address = postgres.fresh_database(request.getfixturevalue("postgres_server"))
+    wrapper = wrapper_of(Secret(""), tmp_path)
+    return lambda: open_postgres(Secret(address), wrapper)

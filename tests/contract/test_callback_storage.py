@@ -4,13 +4,14 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from signaling.domain.callbacks import Callback
-from signaling.domain.errors import BadRequest
+from signaling.domain.errors import BadRequest, Unavailable
 from signaling.domain.projects import new_project
 from signaling.domain.webhook_deliveries import Claim, NewWebhookDelivery, Outcome, Places
 from signaling.storage.callbacks import UNREADABLE, SqlCallbacks
-from signaling.storage.schema import callback_outbox
+from signaling.storage.schema import callback_outbox, callbacks
 from signaling.storage.wrapping import SecretWrapper
 
 
@@ -289,14 +290,80 @@ async def test_nodes_that_claim_at_once_share_what_is_due_and_keep_its_order(que
         assert own == [f"{session}-{n}" for n in range(events_each)]
 
 
-# --- bodies at rest ----------------------------------------------------------------------------
+# --- bodies and URLs at rest -------------------------------------------------------------------
+
+SECRET_URL = "https://app.test/hooks/canary-path?token=canary-token"
+
+
+async def stored(store, table, column):
+    query = table.select().order_by(table.c.id)
+    return await store.callbacks._database.read(
+        lambda c: [row[column] for row in c.execute(query).mappings()]
+    )
 
 
 async def stored_bodies(store):
-    query = callback_outbox.select().order_by(callback_outbox.c.id)
-    return await store.callbacks._database.read(
-        lambda c: [row["body"] for row in c.execute(query).mappings()]
-    )
+    return await stored(store, callback_outbox, "body")
+
+
+async def test_urls_are_wrapped_and_come_back_as_they_were(queued):
+    await queued.callbacks.add_callback(callback("d", url=SECRET_URL))
+    await queued.callbacks.queue([delivery("1", callback_id="d", url=SECRET_URL)])
+    kept = [*await stored(queued, callbacks, "url"), *await stored(queued, callback_outbox, "url")]
+    assert all(queued.wrapper.is_wrapped(url) for url in kept)
+    assert "canary" not in repr(kept)
+    await queued.rewrap_secrets()
+    again = [*await stored(queued, callbacks, "url"), *await stored(queued, callback_outbox, "url")]
+    assert not set(again) & set(kept)
+    for found in (queued.callbacks.callbacks_of, queued.callbacks.known_callbacks_of):
+        assert SECRET_URL in [one.url for one in await found(A)]
+    (claimed,) = await claim(queued)
+    assert claimed.url == SECRET_URL
+    await queued.callbacks.settle([Outcome(claimed.id, "failed", dead=True)])
+    (letter,) = await queued.callbacks.dead_letters(A, 9)
+    assert letter.url == SECRET_URL
+    assert "canary" not in repr((claimed, letter, await queued.callbacks.callbacks_of(A)))
+
+
+async def test_a_url_cannot_be_moved_to_another_registration(queued):
+    await queued.callbacks.add_callback(callback("d", B, url=SECRET_URL))
+    (moved,) = (await stored(queued, callbacks, "url"))[1:]
+    change = callbacks.update().where(callbacks.c.id == "c").values(url=moved)
+    await queued.callbacks._database.write(lambda c: c.execute(change))
+    with pytest.raises(Unavailable):
+        await queued.callbacks.callbacks_of(A)
+
+
+async def test_a_url_that_no_key_opens_hides_no_other_dead_letter(queued):
+    with_another = SqlCallbacks(queued.callbacks._database, SecretWrapper((bytes([7]) * 32,)))
+    await with_another.queue([delivery("1")])
+    await queued.callbacks.queue([delivery("2", "s2")])
+    for one in await claim(queued):
+        await queued.callbacks.settle([Outcome(one.id, "failed", dead=True)])
+    letters = await queued.callbacks.dead_letters(A, 9)
+    assert [one.url for one in letters] == ["http://app.test/x", ""]
+
+
+async def test_urls_of_an_earlier_release_are_wrapped_by_the_migration(store_maker):
+    before = await store_maker()
+    await before.add_project(project(1))
+    await before.callbacks.add_callback(callback())
+    await before.callbacks.queue([delivery("1")])
+
+    def undo(connection):
+        for table in (callbacks, callback_outbox):
+            connection.execute(table.update().values(url=SECRET_URL))
+        older = sa.text("UPDATE alembic_version SET version_num = '0010_captions'")
+        connection.execute(older)
+
+    await before.callbacks._database.write(undo)
+    await before.close()
+    after = await store_maker()
+    for table in (callbacks, callback_outbox):
+        assert all(after.wrapper.is_wrapped(url) for url in await stored(after, table, "url"))
+    assert [one.url for one in await after.callbacks.callbacks_of(A)] == [SECRET_URL]
+    assert [one.url for one in await claim(after)] == [SECRET_URL]
+    await after.close()
 
 
 async def test_bodies_are_wrapped_and_claimed_as_they_were(queued):
@@ -331,4 +398,4 @@ async def test_what_no_key_opens_is_given_up_alone(queued):
     assert (letter.result, letter.event) == (UNREADABLE, "streamCreated")
     await queued.rewrap_secrets()
     (left, *_) = await stored_bodies(queued)
-    assert with_another._unwrapped(left, "1") == delivery("1").body
+    assert with_another._unwrapped(left, "callback 1") == delivery("1").body

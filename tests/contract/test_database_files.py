@@ -18,6 +18,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from config.secret import Secret
+from signaling.domain.callbacks import Callback
 from signaling.domain.errors import Unavailable
 from signaling.storage.folder import DATABASE, KEY_FILE
 from signaling.storage.postgres import open_postgres
@@ -104,6 +105,24 @@ async def test_unwrapped_secrets_of_old_versions_are_wrapped_at_the_next_start(t
         kept = connection.execute(sa.text("SELECT api_secret FROM projects")).scalar()
     engine.dispose()
     assert project(1).api_secret not in kept
+
+
+async def test_the_migration_leaves_no_url_in_clear_in_the_files(tmp_path):
+    store = await open_sqlite(tmp_path)
+    await store.add_project(project(1))
+    made = Callback("c", project(1).api_key, "all", "all", "https://app.test/canary", 1)
+    await store.callbacks.add_callback(made)
+    await store.close()
+    engine = sa.create_engine(f"sqlite:///{tmp_path / DATABASE}")
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE callbacks SET url = 'https://app.test/canary'"))
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0010_captions'"))
+    engine.dispose()
+    assert b"canary" in raw(tmp_path)
+    store = await open_sqlite(tmp_path)
+    assert await store.callbacks.callbacks_of(made.project_id) == (made,)
+    await store.close()
+    assert b"canary" not in raw(tmp_path)
 
 
 async def test_another_key_opens_nothing_and_is_refused_at_the_start(tmp_path):

@@ -22,11 +22,12 @@ from signaling.hls.folders import Folders
 from signaling.storage.sqlite import open_sqlite
 from tests.callback_world import BROKEN, OK, PROJECT, World
 
-URL = "http://app.test/x"
+URL_TOKEN = "canary-of-an-url"
+URL = f"http://app.test/x/{URL_TOKEN}"
 STREAM_NAME = "canary-of-a-stream-name"
 KEY = "cafe" * 8
 PLAYLIST = f"https://live.test/hls/b/{KEY}/index.m3u8"
-CANARIES = (STREAM_NAME.encode(), KEY.encode())
+CANARIES = (STREAM_NAME.encode(), KEY.encode(), URL_TOKEN.encode())
 RECORD = BroadcastRecord(
     id="00000000-0000-4000-8000-000000000004",
     project_id=PROJECT.api_key,

@@ -52,6 +52,7 @@ from signaling.captions.service import CaptionParts
 from signaling.clock import Clock, SystemClock
 from signaling.connectors.running import ConnectorOpener, open_connectors, running_connectors
 from signaling.draining import Drain, DrainEnd, Hurried, StopSignals
+from signaling.egress.distant_stops import running_stops
 from signaling.egress.links import Links
 from signaling.egress.members import Members
 from signaling.egress.policy import egress_policy
@@ -183,6 +184,9 @@ async def running_server(
             settings=settings.archive,
             links=Links(settings.archive.public_url),
             styles=await stack.enter_async_context(running_styles(settings, metrics)),
+            stops=await stack.enter_async_context(
+                running_stops(store.stops, clock, is_shared=bool(settings.storage.url.reveal()))
+            ),
             members=members,
             uploader=open_uploader(settings),
             allowed_networks=settings.egress.allowed_networks,
@@ -200,7 +204,7 @@ async def running_server(
             archives=archives,
             broadcasts=broadcasts,
             connectors=await stack.enter_async_context(
-                running_connectors(settings, directory, metrics, make_connectors)
+                running_connectors(settings, directory, metrics, parts.stops, make_connectors)
             ),
             calls=await stack.enter_async_context(
                 running_calls(settings, directory, metrics, clock, recorder.notify)
@@ -287,6 +291,7 @@ async def _broadcasting(
         targets=egress_policy(settings),
         random_bytes=os.urandom,
         styles=archives.styles,
+        stops=archives.stops,
         hls=hls,
     )
     async with running_broadcasts(parts, hls) as broadcasts:
@@ -307,6 +312,7 @@ def _caption_parts(
         schedule=archives.schedule,
         settings=settings.captions,
         callback_targets=target_policy(settings.callbacks),
+        stops=archives.stops,
     )
 
 

@@ -18,12 +18,14 @@ from signaling.domain.effects import Notify
 from signaling.domain.errors import DomainError, ErrorCode
 from signaling.domain.projects import Project, new_project
 from signaling.domain.session_options import SessionRecord
+from signaling.egress.distant_stops import DistantStops
 from signaling.egress.links import Links
 from signaling.egress.members import Members
 from signaling.egress.styles import Styles
 from signaling.metrics import Metrics
 from signaling.storage.base import Store
 from tests.conversation import House, settle
+from tests.egress_world import alone
 from tests.fakes.egress import FakeEgress, FakeJob
 from tests.fakes.stylesheets import FakeStylesheets
 from tests.fakes.taps import FakeTap
@@ -76,7 +78,7 @@ class ArchiveWorld:
         await self.store.add_session(self.session)
         return self
 
-    def restart(self) -> None:
+    def restart(self, stops: DistantStops | None = None) -> None:
         """Another process: nothing of the earlier one is in memory."""
         parts = ArchiveParts(
             store=self.store,
@@ -91,6 +93,7 @@ class ArchiveWorld:
             links=Links("http://node.test/"),
             styles=Styles(self.stylesheets, self.metrics),
             members=self.members,
+            stops=stops or alone(),
             sleep=self._sleep,
             uploader=self.uploader,
             allowed_networks="10.9.0.0/16",

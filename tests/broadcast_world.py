@@ -17,11 +17,13 @@ from signaling.domain.broadcasting import BroadcastRecord
 from signaling.domain.effects import Notify
 from signaling.domain.projects import Project, new_project
 from signaling.domain.session_options import SessionRecord
+from signaling.egress.distant_stops import DistantStops
 from signaling.egress.links import Links
 from signaling.egress.styles import Styles
 from signaling.metrics import Metrics
 from signaling.storage.base import Store
 from tests.conversation import House, settle
+from tests.egress_world import alone
 from tests.fakes.broadcasting import FakeBroadcast, FakeBroadcastEgress, FakeHls
 from tests.fakes.stylesheets import FakeStylesheets
 from tests.fakes.taps import FakeTap
@@ -84,7 +86,7 @@ class BroadcastWorld:
         await self.store.add_session(self.session)
         return self
 
-    def restart(self) -> None:
+    def restart(self, stops: DistantStops | None = None) -> None:
         """Another process: nothing of the earlier one is in memory."""
         parts = BroadcastParts(
             store=self.store,
@@ -101,6 +103,7 @@ class BroadcastWorld:
             random_bytes=lambda count: bytes(range(count)),
             styles=Styles(self.stylesheets, self.metrics),
             hls=self.hls,
+            stops=stops or alone(),
             sleep=self._sleep,
             resolve=self._resolve,
         )

@@ -16,9 +16,11 @@ from signaling.domain.projects import Project, new_project
 from signaling.domain.roles import Role
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.tokens import Admission
+from signaling.egress.distant_stops import DistantStops
 from signaling.metrics import Metrics
 from signaling.storage.base import Store
 from tests.conversation import House
+from tests.egress_world import alone
 from tests.fakes.captioning import FakeCaptioners, FakeCaptionRun
 
 WANTED = WantedCaptions(language=None, partials=True, max_duration_s=14_400)
@@ -48,7 +50,7 @@ class CaptionsWorld:
         await self.store.add_session(self.session)
         return self
 
-    def restart(self) -> None:
+    def restart(self, stops: DistantStops | None = None) -> None:
         """Another process: nothing of the earlier one is in memory."""
         parts = CaptionParts(
             store=self.store,
@@ -61,6 +63,7 @@ class CaptionsWorld:
             schedule=self.house.time.call_later,
             settings=self.settings,
             callback_targets=TargetPolicy(networks("127.0.0.0/8")),
+            stops=stops or alone(),
             sleep=self._sleep,
         )
         self.captions = Captions(parts)

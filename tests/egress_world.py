@@ -4,7 +4,9 @@ import socket
 
 import pytest
 
+from signaling.clock import SystemClock
 from signaling.domain.errors import DomainError, ErrorCode
+from signaling.egress.distant_stops import DistantStops
 from signaling.metrics import Metrics
 
 
@@ -36,3 +38,18 @@ def metric_of(metrics: Metrics, feature: str, name: str, **labels: str) -> float
     """0 for one that was never counted."""
     labels = {"feature": feature, **labels}
     return metrics.registry.get_sample_value(name, labels) or 0
+
+
+def alone() -> DistantStops:
+    """Of a node that has its database to itself."""
+    return DistantStops(None, SystemClock(), is_shared=False)
+
+
+def node_beside(store, *others: DistantStops) -> DistantStops:
+    """Of a node of a shared database. While it waits, the others look."""
+
+    async def sleep(_seconds: float) -> None:
+        for other in others:
+            await other.look()
+
+    return DistantStops(store.stops, SystemClock(), is_shared=True, sleep=sleep)

@@ -11,13 +11,14 @@ from signaling.clock import Clock, SystemClock
 from signaling.domain.effects import Notify
 from signaling.domain.session_options import SessionRecord
 from signaling.egress.dialing import Dialer
+from signaling.egress.distant_stops import DistantStops
 from signaling.metrics import Metrics
 from signaling.renders.marks import RenderMarks
 from signaling.renders.render import RenderTools
 from signaling.renders.service import RenderParts, Renders
 from signaling.sessions.context import Schedule
 from signaling.storage.base import Store
-from tests.egress_world import Names
+from tests.egress_world import Names, alone
 from tests.fakes.renders import FakeRenders
 
 NODE = NodeAddresses(("127.0.0.1", 8080), secure=False, media={("192.0.2.1", 1): ("127.0.0.1", 1)})
@@ -33,6 +34,7 @@ def render_parts(
     schedule: Schedule | None = None,
     notices: list[tuple[SessionRecord, Notify]] | None = None,
     node: NodeAddresses = NODE,
+    stops: DistantStops | None = None,
     **settings: int,
 ) -> RenderParts:
     """Of a server that cannot render without `egress`. `notices`: gets what applications get."""
@@ -50,6 +52,7 @@ def render_parts(
         settings=RenderSettings(**settings),
         node=lambda: node,
         callback_targets=TargetPolicy(networks("127.0.0.0/8")),
+        stops=stops or alone(),
     )
 
 

@@ -55,6 +55,7 @@ from signaling.sessions.explanation import (
 )
 from signaling.storage.base import Store
 from signaling.web_app import Surface, WebApp
+from tests.egress_world import alone
 from tests.migrated import open_migrated
 from tests.render_world import renders_of
 
@@ -148,6 +149,7 @@ def archive_parts(store: Store, metrics: Metrics, data_dir: Path) -> ArchivePart
         links=Links("http://node.test"),
         styles=Styles(None, metrics),
         members=Members(metrics),
+        stops=alone(),
     )
 
 
@@ -167,6 +169,7 @@ def broadcast_parts(store: Store, metrics: Metrics, data_dir: Path) -> Broadcast
         targets=TargetPolicy(),
         random_bytes=os.urandom,
         styles=Styles(None, metrics),
+        stops=alone(),
     )
 
 
@@ -183,13 +186,14 @@ def caption_parts(store: Store, metrics: Metrics, data_dir: Path) -> CaptionPart
         schedule=asyncio.get_running_loop().call_later,
         settings=CaptionSettings(),
         callback_targets=TargetPolicy(),
+        stops=alone(),
     )
 
 
 def connectors_of(metrics: Metrics) -> AudioConnectors:
     """Of a server that cannot connect audio."""
     dialer = Dialer(TargetPolicy())
-    parts = ConnectorParts(NoSessions(), None, dialer, metrics, ConnectorSettings())
+    parts = ConnectorParts(NoSessions(), None, dialer, metrics, ConnectorSettings(), alone())
     return AudioConnectors(parts)
 
 

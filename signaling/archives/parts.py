@@ -15,6 +15,7 @@ from signaling.domain.archiving import ArchiveRecord
 from signaling.domain.errors import ErrorCode, Unavailable, error
 from signaling.domain.features import Feature
 from signaling.domain.session_options import SessionRecord
+from signaling.egress.distant_stops import DistantStops
 from signaling.egress.links import Links
 from signaling.egress.member_runs import MemberRecorder
 from signaling.egress.members import Members
@@ -53,6 +54,7 @@ class ArchiveParts:
     settings: ArchiveSettings
     links: Links
     styles: Styles
+    stops: DistantStops
     members: Members
     sleep: Sleep = asyncio.sleep
     uploader: BucketUploads | None = None

@@ -48,6 +48,7 @@ from signaling.domain.errors import (
 )
 from signaling.domain.projects import Project
 from signaling.domain.session_options import SessionRecord
+from signaling.egress.distant_stops import Stoppable
 from signaling.egress.ordered_writes import OrderedWrites
 from signaling.egress.styles import Frame
 
@@ -94,6 +95,7 @@ class Archives:
         self._room = Room(parts.files, parts.settings)
         self._room_task: asyncio.Task[None] | None = None
         self._looked_s = -math.inf
+        parts.stops.offer(Stoppable(self._projects_of_running, self._stop_here))
 
     # --- the application's calls ------------------------------------------------------------
 
@@ -233,14 +235,25 @@ class Archives:
     async def stop(self, project: Project, archive_id: str) -> ArchiveRecord:
         """Errors: `archive_not_found`, `archive_not_recording`."""
         record = await self.show(project, archive_id)
+        if archive_id in self._recordings:
+            return await self._stop_here(archive_id)
+        if record.is_recording and await self._parts.stops.ask(record.project_id, record.id):
+            return await self.show(project, archive_id)
+        # It is over, or its node was killed.
+        raise Conflict(ErrorCode.ARCHIVE_NOT_RECORDING)
+
+    async def _stop_here(self, archive_id: str) -> ArchiveRecord:
+        """Errors: `archive_not_recording`."""
         recording = self._recordings.get(archive_id)
         if recording is None:
-            # Of a node that was killed, or of another one.
             raise Conflict(ErrorCode.ARCHIVE_NOT_RECORDING)
         recording.handle(ArchiveEvent.STOP)
         record = recording.record
         await self._writes.written(archive_id)
         return record
+
+    def _projects_of_running(self) -> dict[str, str]:
+        return {one: recording.record.project_id for one, recording in self._recordings.items()}
 
     async def delete(self, project: Project, archive_id: str) -> ArchiveRecord:
         """Errors: `archive_not_found`, `archive_not_deletable`."""

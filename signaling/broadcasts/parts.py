@@ -13,6 +13,7 @@ from signaling.broadcasts.folders import BroadcastFolders
 from signaling.broadcasts.run import BroadcastSession
 from signaling.clock import Clock
 from signaling.domain.broadcasting import BroadcastRecord
+from signaling.egress.distant_stops import DistantStops
 from signaling.egress.links import Links
 from signaling.egress.styles import Styles
 from signaling.metrics import Metrics
@@ -62,6 +63,7 @@ class BroadcastParts:
     targets: TargetPolicy
     random_bytes: Callable[[int], bytes]
     styles: Styles
+    stops: DistantStops
     hls: HlsServer | None = None
     sleep: Sleep = asyncio.sleep
     resolve: Resolve = resolved

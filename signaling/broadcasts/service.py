@@ -48,6 +48,7 @@ from signaling.domain.errors import (
 )
 from signaling.domain.projects import Project
 from signaling.domain.session_options import SessionRecord
+from signaling.egress.distant_stops import Stoppable
 from signaling.egress.ordered_writes import OrderedWrites
 
 log = structlog.get_logger(__name__)
@@ -107,6 +108,7 @@ class Broadcasts:
         self._writes = OrderedWrites(parts.sleep)
         self._tasks: set[asyncio.Task[None]] = set()
         self._over = asyncio.Event()
+        parts.stops.offer(Stoppable(self._projects, self._stop_here))
 
     # --- the application's calls ------------------------------------------------------------
 
@@ -275,11 +277,25 @@ class Broadcasts:
 
     async def stop(self, project: Project, broadcast_id: str) -> BroadcastRecord:
         """Errors: `broadcast_not_found`, `broadcast_not_running`."""
-        run = await self._run_of(project, broadcast_id)
+        record = await self.show(project, broadcast_id)
+        if broadcast_id in self._runs:
+            return await self._stop_here(broadcast_id)
+        if record.is_running and await self._parts.stops.ask(record.project_id, record.id):
+            return await self.show(project, broadcast_id)
+        raise Conflict(ErrorCode.BROADCAST_NOT_RUNNING)
+
+    async def _stop_here(self, broadcast_id: str) -> BroadcastRecord:
+        """Errors: `broadcast_not_running`."""
+        run = self._runs.get(broadcast_id)
+        if run is None:
+            raise Conflict(ErrorCode.BROADCAST_NOT_RUNNING)
         run.handle(BroadcastEvent.STOP)
         record = run.record
         await self._writes.written(broadcast_id)
         return record
+
+    def _projects(self) -> dict[str, str]:
+        return {one: run.record.project_id for one, run in self._runs.items()}
 
     async def set_layout(
         self, project: Project, broadcast_id: str, layout: dict[str, object]

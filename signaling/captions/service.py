@@ -34,6 +34,7 @@ from signaling.domain.features import Feature
 from signaling.domain.projects import Project
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.tokens import Admission
+from signaling.egress.distant_stops import DistantStops, Stoppable
 from signaling.egress.house_keeping import keep_house
 from signaling.egress.ordered_writes import OrderedWrites, Sleep
 from signaling.egress.running_clients import Room, RunningClients, available
@@ -69,6 +70,7 @@ class CaptionParts:
     schedule: Schedule
     settings: CaptionSettings
     callback_targets: TargetPolicy
+    stops: DistantStops
     sleep: Sleep = asyncio.sleep
 
 
@@ -98,6 +100,7 @@ class Captions:
         self._ended: dict[str, CaptionsRecord] = {}
         """Those whose end is not stored yet."""
         self._writes = OrderedWrites(parts.sleep)
+        parts.stops.offer(Stoppable(self._running.projects, self._stop_here))
 
     # --- the application's calls ------------------------------------------------------------
 
@@ -195,8 +198,16 @@ class Captions:
         return record
 
     async def stop(self, project: Project, captions_id: str) -> CaptionsRecord:
-        """Errors: `captions_not_found`, also for those that have ended, or run on another node."""
-        await self.show(project, captions_id)
+        """Errors: `captions_not_found`, also for those that have ended."""
+        record = await self.show(project, captions_id)
+        if self._running.find(captions_id) is not None:
+            return await self._stop_here(captions_id)
+        if record.is_running and await self._parts.stops.ask(record.project_id, record.id):
+            return await self.show(project, captions_id)
+        raise NotFound(ErrorCode.CAPTIONS_NOT_FOUND)
+
+    async def _stop_here(self, captions_id: str) -> CaptionsRecord:
+        """Errors: `captions_not_found`."""
         run = self._running.find(captions_id)
         if run is None:
             raise NotFound(ErrorCode.CAPTIONS_NOT_FOUND)

@@ -9,6 +9,7 @@ from sfu.egress.connectors import ZYGOTE_MODULE, Connectors
 from sfu.egress.forks import program_of
 from signaling.connectors.service import AudioConnectors, ConnectorParts
 from signaling.egress.dialing import Dialer
+from signaling.egress.distant_stops import DistantStops
 from signaling.egress.packages import are_installed
 from signaling.egress.policy import egress_policy
 from signaling.metrics import Metrics
@@ -31,6 +32,7 @@ async def running_connectors(
     settings: Settings,
     directory: SessionDirectory,
     metrics: Metrics,
+    stops: DistantStops,
     make_egress: ConnectorOpener = open_connectors,
 ) -> AsyncIterator[AudioConnectors]:
     """Errors: `ConfigurationError`."""
@@ -43,6 +45,7 @@ async def running_connectors(
         egress=egress,
         metrics=metrics,
         settings=settings.connector,
+        stops=stops,
     )
     connectors = AudioConnectors(parts)
     try:

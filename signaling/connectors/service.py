@@ -12,6 +12,7 @@ from signaling.domain.features import Feature
 from signaling.domain.projects import Project
 from signaling.domain.tokens import Admission
 from signaling.egress.dialing import Dialer, check_address
+from signaling.egress.distant_stops import DistantStops, Stoppable
 from signaling.egress.running_clients import Room, RunningClients, available
 from signaling.metrics import Metrics
 from signaling.sessions.directory import SessionDirectory
@@ -28,6 +29,7 @@ class ConnectorParts:
     dialer: Dialer
     metrics: Metrics
     settings: ConnectorSettings
+    stops: DistantStops
 
 
 class AudioConnectors:
@@ -40,6 +42,7 @@ class AudioConnectors:
         self._running: RunningClients[AudioConnection] = RunningClients(
             Feature.AUDIO_CONNECTOR, room, parts.metrics
         )
+        parts.stops.offer(Stoppable(self._running.projects, self._stop_here))
 
     def check_available(self) -> None:
         """Errors: `feature_unavailable` if this server does not connect audio."""
@@ -72,12 +75,18 @@ class AudioConnectors:
         host, port = wanted.target.host, wanted.target.port
         await check_address(self._parts.dialer, host, port, self._parts.settings.open_s)
 
-    def stop(self, project: Project, name: str) -> None:
+    async def stop(self, project: Project, name: str) -> None:
         """Errors: `call_not_found`."""
         connection = self._running.find(name)
-        if connection is None or connection.project != project.api_key:
+        if connection is not None and connection.project == project.api_key:
+            connection.leave()
+        elif not await self._parts.stops.ask(project.api_key, name):
             raise NotFound(ErrorCode.CALL_NOT_FOUND)
-        connection.leave()
+
+    async def _stop_here(self, name: str) -> None:
+        connection = self._running.find(name)
+        if connection is not None:
+            connection.leave()
 
     def running(self) -> list[AudioConnection]:
         return self._running.all()

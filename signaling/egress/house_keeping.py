@@ -1,4 +1,4 @@
-"""What nobody asks for, and is done every minute."""
+"""What nobody asks for, and is done every minute or so."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -14,6 +14,7 @@ KEEP_HOUSE_S = 60.0
 async def keep_house(
     chores: Mapping[str, Callable[[], Awaitable[None]]],
     sleep: Callable[[float], Awaitable[None]],
+    every_s: float = KEEP_HOUSE_S,
 ) -> None:
     """Runs until it is cancelled. The failure of one chore, by its name, holds up no other one."""
     while True:
@@ -24,4 +25,4 @@ async def keep_house(
                 log.warning("the storage does not answer", while_=what)
             except Exception:
                 log.exception("house-keeping: a fault", while_=what)
-        await sleep(KEEP_HOUSE_S)
+        await sleep(every_s)

@@ -83,6 +83,10 @@ class RunningClients(Generic[Client]):
     def find(self, name: str) -> Client | None:
         return self._running.get(name)
 
+    def projects(self) -> dict[str, str]:
+        """The project of each, by its id."""
+        return {one.id: one.project for one in self._running.values()}
+
     def all(self) -> list[Client]:
         return list(self._running.values())
 

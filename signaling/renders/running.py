@@ -20,6 +20,7 @@ from signaling.callbacks.service import target_policy
 from signaling.clock import Clock
 from signaling.domain.errors import Unavailable
 from signaling.egress.dialing import Dialer
+from signaling.egress.distant_stops import DistantStops
 from signaling.egress.policy import egress_policy
 from signaling.metrics import Metrics
 from signaling.renders.marks import RenderMarks
@@ -32,8 +33,6 @@ from signaling.storage.base import Store
 log = structlog.get_logger(__name__)
 
 KEEP_HOUSE_S = 60.0
-LOOK_S = 2.0
-"""Between two looks for renders that another node was asked to stop; none without renders."""
 
 
 class SharedParts(Protocol):
@@ -49,6 +48,8 @@ class SharedParts(Protocol):
     def metrics(self) -> Metrics: ...
     @property
     def report_event(self) -> ReportEvent: ...
+    @property
+    def stops(self) -> DistantStops: ...
 
 
 def render_folder(settings: Settings) -> Path:
@@ -94,6 +95,7 @@ def renders_of(
         settings=settings.render,
         node=node.addresses,
         callback_targets=target_policy(settings.callbacks),
+        stops=shared.stops,
     )
 
 
@@ -103,13 +105,12 @@ async def running_renders(parts: RenderParts) -> AsyncIterator[Renders]:
         parts.metrics.watch_renders(parts.egress.counters)
     renders = Renders(parts)
     house = _HouseKeeping(parts, renders)
-    chores = [asyncio.create_task(work) for work in (house.run(), house.look())]
+    keeping_house = asyncio.create_task(house.run())
     try:
         yield renders
     finally:
-        for chore in chores:
-            chore.cancel()
-        await asyncio.gather(*chores, return_exceptions=True)
+        keeping_house.cancel()
+        await asyncio.gather(keeping_house, return_exceptions=True)
         await renders.close()
 
 
@@ -125,12 +126,6 @@ class _HouseKeeping:
             await self._try("stopping renders", self.stop_orphans)
             await self._try("forgetting callbacks", self.forget_callbacks)
             await self._parts.sleep(KEEP_HOUSE_S)
-
-    async def look(self) -> None:
-        """Runs until it is cancelled."""
-        while True:
-            await self._parts.sleep(LOOK_S)
-            await self._try("looking for stopped renders", self._renders.end_stopped)
 
     @staticmethod
     async def _try(what: str, work: Callable[[], Awaitable[None]]) -> None:

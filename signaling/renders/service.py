@@ -27,6 +27,7 @@ from signaling.domain.rendering import (
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.tokens import Admission
 from signaling.egress.dialing import Dialer, check_address
+from signaling.egress.distant_stops import DistantStops, Stoppable
 from signaling.egress.ordered_writes import OrderedWrites, Sleep
 from signaling.egress.running_clients import Room, RunningClients, available
 from signaling.metrics import Metrics
@@ -60,6 +61,7 @@ class RenderParts:
     settings: RenderSettings
     node: Callable[[], NodeAddresses]
     callback_targets: TargetPolicy
+    stops: DistantStops
     sleep: Sleep = asyncio.sleep
 
 
@@ -86,6 +88,7 @@ class Renders:
         self._running: RunningClients[Render] = RunningClients(Feature.RENDER, room, parts.metrics)
         self._starting: set[str] = set()
         self._writes = OrderedWrites(parts.sleep)
+        parts.stops.offer(Stoppable(self._begun, self._stop_here))
 
     def check_available(self) -> None:
         """Errors: `feature_unavailable` if this server does not render."""
@@ -187,19 +190,21 @@ class Renders:
         return render.record
 
     async def _stop_elsewhere(self, record: RenderRecord) -> RenderRecord:
-        """Its record says that it is over from now on. The node whose it is sees that, ends the
-        browser and reports the end."""
+        """Where its node is gone, so is its browser: its record says from now on that it is over,
+        and is all that there is to end."""
         stopped = step(record, RenderEvent.STOP, self._unix_ms())
-        if await self._store.change_render(stopped):
-            return stopped
+        if not await self._parts.stops.ask(record.project_id, record.id):
+            await self._store.change_render(stopped)
         return await self._store.render(record.id) or stopped
 
-    async def end_stopped(self) -> None:
-        """Ends the renders of this node that were stopped over another one."""
-        running = {one.id: one for one in self.running() if one.id not in self._starting}
-        if running:
-            for render_id in await self._store.ended_renders(running):
-                running[render_id].handle(RenderEvent.STOP)
+    async def _stop_here(self, render_id: str) -> None:
+        render = self._running.find(render_id)
+        if render is not None:
+            render.handle(RenderEvent.STOP)
+            await self._writes.written(render_id)
+
+    def _begun(self) -> dict[str, str]:
+        return {one.id: one.project for one in self.running() if one.id not in self._starting}
 
     def running(self) -> list[Render]:
         return self._running.all()

@@ -39,7 +39,7 @@ async def start(call: Call) -> Answer:
 
 
 async def stop(call: Call) -> Answer:
-    call.services.connectors.stop(call.project, call.path["id"])
+    await call.services.connectors.stop(call.project, call.path["id"])
     return empty_answer(200)
 
 

@@ -12,6 +12,7 @@ from signaling.domain.operators import Operator
 from signaling.domain.projects import Project
 from signaling.domain.rendering import RenderRecord
 from signaling.domain.session_options import SessionRecord
+from signaling.domain.stops import AskedStop
 from signaling.domain.webhook_deliveries import (
     Claim,
     DeadLetter,
@@ -199,9 +200,6 @@ class RenderStore(Protocol):
     async def running_renders(self) -> tuple[RenderRecord, ...]:
         """Of all nodes, oldest first."""
 
-    async def ended_renders(self, render_ids: Collection[str]) -> frozenset[str]:
-        """Which of these have ended."""
-
     async def forget_callbacks(self, ended_before_ms: int) -> int:
         """Removes the callbacks of single renders that ended before, and have nothing left to be
         delivered."""
@@ -225,6 +223,23 @@ class CaptionsStore(Protocol):
     async def forget_callbacks(self, ended_before_ms: int) -> int:
         """Removes the callbacks of single captions that ended before, and have nothing left to be
         delivered."""
+
+
+class StopStore(Protocol):
+    """Every method may raise `Unavailable` (`storage_unavailable`)."""
+
+    async def add_stop(self, stop: AskedStop) -> None: ...
+
+    async def has_stop(self, stop_id: str) -> bool:
+        """Whether nobody has removed it yet."""
+
+    async def stops_of(self, object_ids: Collection[str]) -> tuple[AskedStop, ...]: ...
+
+    async def remove_stop(self, stop_id: str) -> bool:
+        """False if it does not exist."""
+
+    async def forget_stops(self, asked_before_ms: int) -> int:
+        """Removes older ones."""
 
 
 class OperatorStore(Protocol):
@@ -257,6 +272,8 @@ class Store(ProjectStore, SessionStore, Protocol):
     def operators(self) -> OperatorStore: ...
     @property
     def renders(self) -> RenderStore: ...
+    @property
+    def stops(self) -> StopStore: ...
     @property
     def wrapper(self) -> SecretWrapper:
         """What wraps secrets at rest, also those that are in files beside the database."""

@@ -1,6 +1,5 @@
 """The records of renders; implements `base.RenderStore`."""
 
-from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any
 
@@ -62,12 +61,6 @@ class SqlRenders:
             lambda c: c.execute(query.order_by(renders.c.created_ms)).mappings().all()
         )
         return tuple(self._record(row) for row in rows)
-
-    async def ended_renders(self, render_ids: Collection[str]) -> frozenset[str]:
-        query = sa.select(renders.c.id).where(
-            renders.c.id.in_(render_ids), renders.c.status.not_in(_RUNNING)
-        )
-        return frozenset(await self._database.read(lambda c: c.execute(query).scalars().all()))
 
     async def forget_callbacks(self, ended_before_ms: int) -> int:
         return await forget_callbacks(self._database, renders, _RUNNING, ended_before_ms)

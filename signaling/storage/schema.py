@@ -203,3 +203,14 @@ captions = sa.Table(
     sa.Index("captions_by_project", "project_id"),
 )
 """When they ran: what was said is stored nowhere."""
+
+asked_stops = sa.Table(
+    "asked_stops",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("object_id", sa.String(36), nullable=False),
+    sa.Column("project_id", sa.String(10), nullable=False),
+    sa.Column("asked_ms", sa.BigInteger, nullable=False),
+    sa.Index("asked_stops_by_object", "object_id"),
+)
+"""The node that ends the object removes its rows; others are forgotten after minutes."""

@@ -31,6 +31,7 @@ from signaling.storage.schema import (
     renders,
     sessions,
 )
+from signaling.storage.stops import SqlStops
 from signaling.storage.wrapping import SecretWrapper
 
 _OF_A_PROJECT = (
@@ -58,6 +59,7 @@ class SqlStore:
         self._callbacks = SqlCallbacks(database, wrapper)
         self._operators = SqlOperators(database)
         self._renders = SqlRenders(database, wrapper)
+        self._stops = SqlStops(database)
         self._new_sessions = GroupCommit(self._insert_sessions)
 
     @property
@@ -87,6 +89,10 @@ class SqlStore:
     @property
     def renders(self) -> SqlRenders:
         return self._renders
+
+    @property
+    def stops(self) -> SqlStops:
+        return self._stops
 
     @property
     def wrapper(self) -> SecretWrapper:

@@ -139,7 +139,6 @@ async def test_a_render_is_kept_as_it_is_and_its_page_is_not_readable(store):
     assert await store.renders.change_render(replace(over, id="unknown")) is False
     # Whoever was first ended it.
     assert await store.renders.change_render(replace(first, stream_id="late")) is False
-    assert await store.renders.ended_renders((first.id, second.id, "unknown")) == {first.id}
     await store.rewrap_secrets()
     assert await store.renders.render(first.id) == over
     rows = await store._database.read(lambda c: c.execute(sa.text("SELECT details FROM renders")))

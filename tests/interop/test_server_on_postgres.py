@@ -5,18 +5,22 @@ import base64
 import contextlib
 import os
 import time
+from dataclasses import replace
 
 import aiohttp
 import pytest
 import sqlalchemy as sa
 
 from config.secret import Secret
-from config.settings import HttpSettings, Settings, StorageSettings
+from config.settings import EgressSettings, HttpSettings, Settings, StorageSettings
 from signaling.domain.projects import new_project
 from signaling.domain.rest_credentials import new_rest_token
 from signaling.server import running_server
 from signaling.storage.choosing import open_store
 from tests import postgres
+from tests.fakes.broadcasting import FakeBroadcast, FakeBroadcastEgress
+from tests.fakes.connectors import FakeConnectors
+from tests.fakes.egress import FakeEgress
 from tests.interop.test_running_server import Site, expect, fake_plane
 
 pytestmark = [
@@ -90,6 +94,68 @@ async def test_a_session_made_on_one_node_is_joined_on_another(database, tmp_pat
         site.url = other.url
         socket = await site.join(session, site.token(session))
         assert (await expect(socket, "welcome"))["session"]["e2ee"] is True
+        await socket.close()
+
+
+class Recorder(FakeEgress, FakeBroadcastEgress):
+    """What archives and broadcasts, in memory."""
+
+    def __init__(self):
+        FakeEgress.__init__(self)
+        FakeBroadcastEgress.__init__(self)
+        self.archived, self.broadcast = self.jobs, {}
+
+    def start_broadcast(self, job, media, listener):
+        self.broadcast[job.broadcast] = FakeBroadcast(job, media, listener)
+        return self.broadcast[job.broadcast]
+
+
+async def test_what_leaves_a_session_is_stopped_over_any_node(database, tmp_path):
+    """Archives, broadcasts and audio connections; renders and captions take the same way."""
+    first, second = (node(database, tmp_path / name) for name in "ab")
+    recorder, connectors = Recorder(), FakeConnectors()
+    async with (
+        running_server(
+            replace(first, egress=EgressSettings(allowed_networks="127.0.0.0/8")),
+            open_plane=fake_plane,
+            make_egress=lambda _settings: recorder,
+            make_connectors=lambda _settings: connectors,
+        ) as one,
+        running_server(
+            second,
+            open_plane=fake_plane,
+            make_egress=lambda _settings: Recorder(),
+            make_connectors=lambda _settings: FakeConnectors(),
+        ) as other,
+        aiohttp.ClientSession() as http,
+    ):
+        site = Site(one, tmp_path / "a", http)
+        session = await site.session()
+        socket = await site.join(session, site.token(session))
+        await expect(socket, "welcome")
+
+        async def asked(server, path, **body):
+            url = f"{server.url}/v2/project/{site.key}/{path}"
+            token = site.application._create_jwt_auth_header()
+            async with http.post(url, json=body, headers={"X-OPENTOK-AUTH": token}) as answer:
+                return answer.status, await answer.json()
+
+        rtmp = {"rtmp": [{"serverUrl": "rtmp://93.184.216.34/a", "streamName": "k"}]}
+        _, archive = await asked(one, "archive", sessionId=session)
+        _, broadcast = await asked(one, "broadcast", sessionId=session, outputs=rtmp)
+        token = site.token(session)
+        wanted = {"uri": "ws://127.0.0.1:9/bot"}
+        _, audio = await asked(one, "connect", sessionId=session, token=token, websocket=wanted)
+        recorder.archived[archive["id"]].record(1_000)
+
+        for path, job in (("archive", archive), ("broadcast", broadcast), ("connect", audio)):
+            status, answer = await asked(other, f"{path}/{job['id']}/stop")
+            assert status == 200, (path, answer)
+            assert answer.get("status", "stopped") != "started"
+        assert recorder.broadcast[broadcast["id"]].finished_with == "user initiated"
+        assert connectors.runs[-1].said[-1] == "leave"
+        for path, job, refusal in (("archive", archive, 409), ("broadcast", broadcast, 409)):
+            assert (await asked(other, f"{path}/{job['id']}/stop"))[0] == refusal
         await socket.close()
 
 

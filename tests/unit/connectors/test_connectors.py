@@ -22,13 +22,13 @@ from signaling.metrics import Metrics
 from signaling.protocol import messages as m
 from tests.conversation import House, settle
 from tests.descriptors import open_descriptors
-from tests.egress_world import Names, metric_of, refused
+from tests.egress_world import Names, alone, metric_of, refused
 from tests.fakes.connectors import FakeConnectors
 from tests.fakes.tap_records import RecordKind, read_records
 
 
 class World:
-    def __init__(self, *, e2ee=False, egress=True, **settings):
+    def __init__(self, *, e2ee=False, egress=True, stops=None, **settings):
         self.house = House(e2ee=e2ee)
         self.egress = FakeConnectors()
         self.metrics = Metrics(dict)
@@ -40,6 +40,7 @@ class World:
                 dialer,
                 self.metrics,
                 ConnectorSettings(**settings),
+                stops or alone(),
             )
         )
 
@@ -214,7 +215,7 @@ async def test_however_it_ends_nothing_is_left(world, how):
     await settle()
     assert len(world.house.actor.state.streams) == 1
     if how == "stop":
-        world.connectors.stop(_project(), started.id)
+        await world.connectors.stop(_project(), started.id)
     elif how == "disconnect":
         viewer.ask(m.ForceDisconnect, connection_id=started.connection)
     elif how == "peer":
@@ -247,7 +248,7 @@ async def test_only_its_project_stops_it(world):
     other = new_project(random_bytes=b"x" * 44, now_ms=1)
     for project, name in ((other, started.id), (_project(), "no such one")):
         with pytest.raises(DomainError) as failure:
-            world.connectors.stop(project, name)
+            await world.connectors.stop(project, name)
         assert failure.value.code is ErrorCode.CALL_NOT_FOUND
     assert len(world.connectors.running()) == 1
 

@@ -11,7 +11,7 @@ from signaling.domain.tokens import Admission
 from signaling.renders.running import _HouseKeeping
 from signaling.renders.service import Renders, WantedRender
 from tests.conversation import House, settle
-from tests.egress_world import metric_of, refused
+from tests.egress_world import metric_of, node_beside, refused
 from tests.fakes.renders import FakeRenders
 from tests.migrated import open_migrated
 from tests.render_world import NODE, render_parts
@@ -38,6 +38,7 @@ class World:
             clock=self.house.time,
             schedule=self.house.time.call_later,
             notices=self.notices,
+            stops=node_beside(self.store),
             **settings,
         )
 
@@ -265,22 +266,22 @@ async def test_a_render_of_another_node_is_left_alone(world, tmp_path):
 
 async def test_a_stop_over_another_node_ends_the_browser_here_and_is_reported_once(world, tmp_path):
     record, client, _ = await world.started()
-    other = Renders(render_parts(world.store, tmp_path / "elsewhere", notices=world.notices))
+    beside = node_beside(world.store, world.parts.stops)
+    parts = render_parts(world.store, tmp_path / "other", notices=world.notices, stops=beside)
+    other = Renders(parts)
     over = await other.stop(world.owner, record.id)
     assert (over.status, over.reason) == (RenderStatus.STOPPED, "Stop requested")
     assert await other.stop(world.owner, record.id) == over
-    await world.renders.end_stopped()
     assert world.run.left
     assert client.connection not in world.house.actor.state.connections
     assert world.statuses() == ["started", "stopped"]
     assert await world.renders.show(world.owner, record.id) == over
-    await world.renders.end_stopped()
-    assert world.statuses() == ["started", "stopped"]
 
 
 async def test_a_stop_over_another_node_is_not_undone_by_a_late_start(world, tmp_path):
     record = await world.start()
-    other = Renders(render_parts(world.store, tmp_path / "elsewhere"))
+    beside = node_beside(world.store)
+    other = Renders(render_parts(world.store, tmp_path / "elsewhere", stops=beside))
     await other.stop(world.owner, record.id)
     client, stream = await world.publish()
     world.run.listener.on_published(client.connection, stream)
@@ -289,7 +290,7 @@ async def test_a_stop_over_another_node_is_not_undone_by_a_late_start(world, tmp
         world.run.listener.on_beat()
     assert world.statuses() == ["started"]
     await world.renders._writes.written(record.id)
-    await world.renders.end_stopped()
+    await world.parts.stops.look()
     assert world.statuses() == ["started", "stopped"]
     assert not (await other.show(world.owner, record.id)).is_running
 

@@ -15,6 +15,7 @@ from signaling.connectors.service import AudioConnectors, ConnectorParts
 from signaling.egress.dialing import Dialer
 from signaling.metrics import Metrics
 from tests.conversation import House
+from tests.egress_world import alone
 from tests.fakes.connectors import FakeConnectors
 from tests.rest_caller import PUBLIC_PEM, Caller
 from tests.rest_server import open_rest_server
@@ -27,7 +28,12 @@ async def caller(tmp_path):
     house, egress = House(), FakeConnectors()
     dialer = Dialer(TargetPolicy(networks("127.0.0.0/8")))
     parts = ConnectorParts(
-        house.directory, egress, dialer, Metrics(dict), ConnectorSettings(running_per_project=2)
+        house.directory,
+        egress,
+        dialer,
+        Metrics(dict),
+        ConnectorSettings(running_per_project=2),
+        alone(),
     )
     connectors = AudioConnectors(parts)
     server = await open_rest_server(tmp_path, connectors=connectors, public_key_pem=PUBLIC_PEM)

@@ -173,9 +173,10 @@ EGRESS_TESTS := tests/unit/egress tests/unit/archives tests/unit/broadcasts test
 	tests/interop/test_renders.py tests/interop/test_member_archives.py tests/interop/test_buckets.py tests/interop/test_captions.py tests/official/test_archives.py \
 	tests/official/test_renders.py tests/official/test_audio_connector.py tests/official/test_sip_calls.py
 
-test-egress: build $(VENV)/dev.stamp $(VENV)/official.stamp $(BUCKETS) ## What leaves a session: archives, broadcasts, renders, calls, buckets; the long tests too
+test-egress: build $(VENV)/dev.stamp $(VENV)/official.stamp $(BUCKETS) ## What leaves a session: archives, broadcasts, renders, calls, buckets; the long tests too (ROW=11: of tests/egress/README.md)
 	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql ip=iproute2 baresip=baresip-core sipp=sip-tester chromium=chromium bwrap=bubblewrap /usr/share/doc/libpangoft2-1.0-0=libpangoft2-1.0-0 nginx=nginx-core /usr/lib/nginx/modules/ngx_rtmp_module.so=libnginx-mod-rtmp $(GSTREAMER)
-	scripts/live-tests --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 4 $(EGRESS_TESTS)
+	tests="$(EGRESS_TESTS)"; [ -z "$(ROW)" ] || tests=$$($(BIN)/python scripts/egress_rows.py "$(ROW)") || exit 1; \
+	scripts/live-tests --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 4 $$tests
 
 test-web: $(VENV)/web.stamp ## Browser SDK tests in Node
 	cd sdk/web && npm test --silent

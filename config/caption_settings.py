@@ -28,4 +28,10 @@ class CaptionSettings:
         1,
         4,
     )
+    preload: bool = knob(
+        False,
+        "Load the recognizers with the server. Off: they are loaded for the first captions, which"
+        " are late by that: about two seconds of a core. On: the memory of 'engines' is taken from"
+        " the start.",
+    )
     empty_s: int = knob(60, "Captions end when nobody has been connected for this long.", 1, 86_400)

@@ -43,5 +43,8 @@ class CaptionEgress(Protocol):
         """`media`: the child's end of a tap, which stays the caller's. Errors: `EgressError`
         no_capacity."""
 
+    async def load(self) -> None:
+        """Begins to load what all captions need, so that the first ones are not late."""
+
     def counters(self) -> Mapping[str, int]: ...
     async def close(self) -> None: ...

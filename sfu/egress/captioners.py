@@ -58,6 +58,12 @@ class Captioners:
     def start(self, job: CaptionJob, media: socket.socket, listener: CaptionListener) -> "Run":
         return self._runs.start(lambda: Run(job, media, listener, self._tools))
 
+    async def load(self) -> None:
+        try:
+            await self._tools.zygote.load()
+        except ForkError:
+            log.warning("the recognizers of captions are not loaded")
+
     def counters(self) -> Mapping[str, int]:
         """Totals since the start: starts, restarts, lies, captions, and what processes counted."""
         return dict(self._runs.totals)

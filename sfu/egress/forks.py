@@ -100,6 +100,13 @@ class Zygote:
         finally:
             self._waiting.pop(number, None)
 
+    async def load(self) -> None:
+        """Starts it before it is needed: its first child waits for what it loads. Errors:
+        `ForkError`."""
+        async with self._starting:
+            if self._requests is None:
+                await self._start()
+
     async def close(self) -> None:
         """Ends the zygote. Children that still run complete their files."""
         process = self._process

@@ -31,6 +31,8 @@ async def running_captions(parts: CaptionParts) -> AsyncIterator[Captions]:
     """Call `Captions.close` while the sessions have media."""
     if parts.egress is not None:
         parts.metrics.watch_captions(parts.egress.counters)
+        if parts.settings.preload:
+            await parts.egress.load()
     captions = Captions(parts)
     keeping_house = asyncio.create_task(captions.keep_house())
     try:

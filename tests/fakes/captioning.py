@@ -32,6 +32,7 @@ class FakeCaptioners:
     def __init__(self, room: int = 64) -> None:
         self.room = room
         self.runs: list[FakeCaptionRun] = []
+        self.loads = 0
 
     def start(
         self, job: CaptionJob, media: socket.socket, listener: CaptionListener
@@ -41,6 +42,9 @@ class FakeCaptioners:
         self.room -= 1
         self.runs.append(FakeCaptionRun(job, media, listener))
         return self.runs[-1]
+
+    async def load(self) -> None:
+        self.loads += 1
 
     def counters(self) -> dict[str, int]:
         return {}

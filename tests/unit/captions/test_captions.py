@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 import structlog
 
+from config.caption_settings import CaptionSettings
 from sfu.core_api import MediaKind
 from sfu.ids import StreamId
+from signaling.captions.running import running_captions
 from signaling.domain.captioning import CaptionsStatus
 from signaling.domain.commands import CaptionSpoken
 from signaling.domain.errors import DomainError, ErrorCode, Unavailable
@@ -381,3 +383,10 @@ async def test_a_status_url_that_may_not_be_asked_is_refused_and_a_failed_start_
     await refused(world.start(callback_url=STATUS_URL), ErrorCode.NO_CAPACITY)
     assert world.notices == []
     assert await world.store.callbacks.known_callbacks_of(world.project.api_key) == ()
+
+
+@pytest.mark.parametrize("preload", [False, True])
+async def test_recognizers_are_loaded_with_the_server_where_the_operator_says_so(world, preload):
+    parts = replace(world.captions._parts, settings=CaptionSettings(preload=preload))
+    async with running_captions(parts):
+        assert world.egress.loads == preload

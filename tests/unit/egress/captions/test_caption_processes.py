@@ -98,6 +98,26 @@ async def test_a_phrase_is_captioned_under_the_name_of_its_stream(egress, starte
     assert egress.counters()["captions"] == 1
 
 
+async def test_recognizers_can_be_loaded_before_the_first_captions(egress):
+    await egress.load()
+    loaded = egress._tools.zygote.pid
+    assert loaded is not None
+    await egress.load()
+    one = Started(egress)
+    one.add_stream()
+    one.speak()
+    await one.said()
+    assert egress._tools.zygote.pid == loaded
+    one.close()
+
+
+async def test_what_cannot_be_loaded_is_tried_again_with_the_first_captions(caplog):
+    egress = Captioners(CaptionSettings(), program=("/no such program",))
+    await egress.load()
+    assert "not loaded" in caplog.text
+    await egress.close()
+
+
 async def test_one_that_was_left_says_nothing_and_ends(egress, started):
     started.add_stream()
     started.speak()

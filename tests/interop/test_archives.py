@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import subprocess
+import time
 import zipfile
 from pathlib import Path
 from urllib.request import Request, urlopen
@@ -110,6 +111,7 @@ async def test_a_call_is_archived_in_one_file_per_stream(site, posted, tmp_path)
     published = [await ann.publish(name="camera"), await ben.publish(name="other")]
     await until(lambda: len(ann.streams) == len(ben.streams) == 1)
     start = site.application.start_archive
+    began_s = time.monotonic()
     archive = await asyncio.to_thread(start, session, name="n", output_mode=INDIVIDUAL)
     assert archive.status == "started"
     with pytest.raises(opentok.ArchiveError):
@@ -117,9 +119,10 @@ async def test_a_call_is_archived_in_one_file_per_stream(site, posted, tmp_path)
     await asyncio.sleep(3.0)
     stopped = await asyncio.to_thread(site.application.stop_archive, archive.id)
     assert stopped.status == "stopped"
+    took_s = time.monotonic() - began_s
     shown = await finished(site.application, archive.id)
     assert shown.status == "available"
-    assert 2 <= shown.duration <= 4
+    assert 2 <= shown.duration <= took_s + 1
     listed = await asyncio.to_thread(site.application.list_archives)
     assert [one.id for one in listed.items] == [archive.id]
     manifest, files = await download(shown.url, tmp_path)
@@ -156,6 +159,7 @@ async def test_an_encrypted_session_is_not_archived_and_says_why(site) -> None:
     assert seen == []
 
 
+@pytest.mark.timeout(180)  # two starts of a server, on a machine that may be busy
 @pytest.mark.parametrize(
     ("number", "reason"),
     [

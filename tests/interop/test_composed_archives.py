@@ -141,6 +141,7 @@ async def test_a_call_is_composed_into_one_file(site, tmp_path) -> None:
     assert len(beeps) >= 3
 
 
+@pytest.mark.timeout(180)  # two starts of a server, on a machine that may be busy
 @pytest.mark.long
 async def test_a_server_that_is_killed_finishes_the_file_at_its_next_start(tmp_path) -> None:
     server = Server(tmp_path / "data", e2ee=False)

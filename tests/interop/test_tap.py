@@ -274,7 +274,9 @@ async def test_a_reader_that_is_behind_keeps_its_audio_and_learns_what_video_it_
     audio = (await tracks_of(session, tap))[AUDIO_SSRC].packets
     withheld = plane.counters()["drop.tap_full"]
     await until(lambda: plane.counters()["drop.tap_full"] >= withheld + 15)
-    assert (await tracks_of(session, tap))[AUDIO_SSRC].packets > audio + 30
+    async with asyncio.timeout(PATIENCE_S):
+        while (await tracks_of(session, tap))[AUDIO_SSRC].packets <= audio + 30:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
     read = len(reader.records)
     await until(lambda: any(r.kind is RecordKind.LOST for r in reader.read()))
     lost = reader.of(RecordKind.LOST)

@@ -7,10 +7,15 @@ import atexit
 import functools
 import shutil
 import tempfile
+from base64 import urlsafe_b64encode
 from pathlib import Path
 
+from config.secret import Secret
+from signaling.storage.postgres import open_postgres
 from signaling.storage.sqlite import open_sqlite
 from signaling.storage.store import SqlStore
+from signaling.storage.wrapping import SecretWrapper, wrapper_of
+from tests import postgres
 
 
 @functools.cache
@@ -27,3 +32,20 @@ async def open_migrated(folder: Path, **options: int) -> SqlStore:
         await (await open_sqlite(template)).close()
     shutil.copytree(template, folder, dirs_exist_ok=True)
     return await open_sqlite(folder, **options)
+
+
+_migrated: dict[Path, str] = {}
+"""By server: the database that the migrations ran in, for others to be made like it."""
+
+
+def postgres_wrapper(folder: Path) -> SecretWrapper:
+    return wrapper_of(Secret(urlsafe_b64encode(bytes(32)).decode()), folder)
+
+
+async def fresh_postgres(folder: Path) -> str:
+    """The address of a database without records in the server of that socket."""
+    if folder not in _migrated:
+        address = postgres.fresh_database(folder)
+        await (await open_postgres(Secret(address), postgres_wrapper(folder))).close()
+        _migrated[folder] = postgres.name_of(address)
+    return postgres.fresh_database(folder, like=_migrated[folder])

@@ -20,7 +20,7 @@ from config.settings import StorageSettings
 from signaling.domain.errors import DomainError, Unavailable
 from signaling.storage.choosing import open_store
 from signaling.storage.folder import DATABASE
-from signaling.storage.revision import latest_revision
+from signaling.storage.revision import is_known, latest_revision
 
 log = structlog.get_logger(__name__)
 
@@ -54,11 +54,12 @@ async def migrate_apart(settings: StorageSettings) -> None:
 
 
 def is_outdated(settings: StorageSettings) -> bool:
-    """Whether the schema is not that of this release. False for a database that does not answer."""
+    """Whether the schema is older than that of this release. False for a database that does not
+    answer."""
     if settings.url.reveal():
         postgres = importlib.import_module("signaling.storage.postgres")
         try:
-            return bool(postgres.revision_at(settings.url) != latest_revision())
+            return _is_older(postgres.revision_at(settings.url))
         except (Unavailable, SQLAlchemyError):
             return False
     path = Path(settings.data_dir) / DATABASE
@@ -69,7 +70,11 @@ def is_outdated(settings: StorageSettings) -> bool:
             (noted,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
     except (sqlite3.Error, TypeError):
         return True
-    return bool(noted != latest_revision())
+    return _is_older(str(noted))
+
+
+def _is_older(noted: str | None) -> bool:
+    return noted is None or (noted != latest_revision() and is_known(noted))
 
 
 def main() -> int:

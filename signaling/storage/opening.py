@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from signaling.domain.errors import ErrorCode, Unavailable
 from signaling.storage.database import Database
-from signaling.storage.revision import is_known, latest_revision, revision_of
+from signaling.storage.revision import is_known, is_usable, latest_revision, revision_of
 from signaling.storage.store import SqlStore
 from signaling.storage.wrapping import SecretWrapper
 
@@ -27,7 +27,8 @@ async def opened_store(database: Database, wrapper: SecretWrapper) -> SqlStore:
 
 
 def _bring_up_to_date(connection: sa.Connection, wrapper: SecretWrapper) -> None:
-    """Migrates if needed. Alembic is loaded only then: it costs 10 MB."""
+    """Migrates if needed. Alembic is loaded only then: it costs 10 MB. A newer schema stays as it
+    is: while a cluster is upgraded node by node, nodes of the release before use it."""
     if connection.dialect.name == "postgresql":
         # If several nodes start at once, one migrates.
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
@@ -35,6 +36,8 @@ def _bring_up_to_date(connection: sa.Connection, wrapper: SecretWrapper) -> None
     if found == latest_revision():
         return
     if found is not None and not is_known(found):
+        if is_usable(connection):
+            return
         raise Unavailable(
             ErrorCode.STORAGE_UNAVAILABLE,
             f"The database is from a newer release (schema {found}). Run that release, or restore "

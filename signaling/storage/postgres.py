@@ -22,7 +22,7 @@ async def open_postgres(url: Secret[str], wrapper: SecretWrapper) -> SqlStore:
 
     Errors: `Unavailable` when the address is not valid or the database cannot be used.
     """
-    engine = _engine_of(url)
+    engine = engine_of(url)
     address = engine.url
     database = Database(engine, readers=_THREADS, writers=_THREADS)
     try:
@@ -43,7 +43,7 @@ async def open_postgres(url: Secret[str], wrapper: SecretWrapper) -> SqlStore:
 
 def revision_at(url: Secret[str]) -> str | None:
     """The revision of the schema there. Errors: `Unavailable`, and SQLAlchemy's."""
-    engine = _engine_of(url)
+    engine = engine_of(url)
     try:
         with engine.connect() as connection:
             return revision_of(connection)
@@ -51,8 +51,8 @@ def revision_at(url: Secret[str]) -> str | None:
         engine.dispose()
 
 
-def _engine_of(url: Secret[str]) -> sa.Engine:
-    """Errors: `Unavailable` when the address is not valid."""
+def engine_of(url: Secret[str], *, connections: int = 2 * _THREADS, **options: object) -> sa.Engine:
+    """`options`: of libpq. Errors: `Unavailable` when the address is not valid."""
     try:
         address = sa.make_url(url.reveal())
     except (ArgumentError, ValueError):  # the latter for a port that is no number
@@ -61,7 +61,7 @@ def _engine_of(url: Secret[str]) -> sa.Engine:
         ) from None
     return sa.create_engine(
         address.set(drivername=_DRIVER),
-        pool_size=2 * _THREADS,
+        pool_size=connections,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": _CONNECT_S},
+        connect_args={"connect_timeout": _CONNECT_S} | options,
     )

@@ -32,3 +32,12 @@ def revision_of(connection: sa.Connection) -> str | None:
         return None
     noted = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
     return None if noted is None else str(noted)
+
+
+def is_usable(connection: sa.Connection) -> bool:
+    """Whether this release can use the database, whose schema it does not know: the newer release
+    that made it says which schema its users have to know."""
+    if not sa.inspect(connection).has_table("cluster_floor"):
+        return False
+    floor = connection.execute(sa.text("SELECT revision FROM cluster_floor")).scalar()
+    return floor is not None and is_known(str(floor))

@@ -214,3 +214,47 @@ asked_stops = sa.Table(
     sa.Index("asked_stops_by_object", "object_id"),
 )
 """The node that ends the object removes its rows; others are forgotten after minutes."""
+
+cluster_nodes = sa.Table(
+    "cluster_nodes",
+    metadata,
+    sa.Column("incarnation", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("name", sa.String(64), nullable=False),
+    sa.Column("region", sa.String(64), nullable=False),
+    sa.Column("release", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("beat", sa.BigInteger, nullable=False),
+    sa.Column("hears", sa.Text, nullable=False),
+    sa.Column("load", sa.Text, nullable=False),
+    sa.Column("proto_min", sa.Integer, nullable=False),
+    sa.Column("proto_max", sa.Integer, nullable=False),
+    sa.Column("control_url", sa.Text, nullable=False),
+    sa.Column("link_url", sa.Text, nullable=False),
+    sa.Column("certificate", sa.Text, nullable=False),
+    sa.Column("started_ms", sa.BigInteger, nullable=False),
+    sa.Column("changed_at", sa.DateTime, nullable=False, server_default=sa.func.now()),
+)
+"""One row for each life of a node. `hears` and `load` are JSON. `changed_at`: when it began; only
+the removal of rows that are a day old reads it."""
+
+_HELD = sa.text("incarnation <> 0")
+
+cluster_homes = sa.Table(
+    "cluster_homes",
+    metadata,
+    sa.Column("session_id", sa.String(255), primary_key=True),
+    sa.Column("project_id", sa.String(10), nullable=False),
+    sa.Column("incarnation", sa.BigInteger, nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("facts", sa.Text, nullable=False),
+    sa.Column("changed_at", sa.DateTime, nullable=False, server_default=sa.func.now()),
+    sa.Index("cluster_homes_by_node", "incarnation"),
+    sa.Index("cluster_homes_by_project", "project_id", sqlite_where=_HELD, postgresql_where=_HELD),
+)
+"""Incarnation 0: nobody is home; the row stays for a day. `changed_at`: as in `cluster_nodes`."""
+
+cluster_floor = sa.Table(
+    "cluster_floor", metadata, sa.Column("revision", sa.String(32), primary_key=True)
+)
+"""One row: the oldest schema whose releases can use this one. A migration that takes away what they
+need raises it."""

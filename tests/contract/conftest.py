@@ -1,6 +1,5 @@
 """The stores that keep the storage contracts."""
 
-from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import pytest
@@ -11,21 +10,11 @@ from signaling.storage.postgres import open_postgres
 from signaling.storage.sqlite import open_sqlite
 from signaling.storage.wrapping import wrapper_of
 from tests import postgres
-from tests.migrated import open_migrated
-
-_migrated: dict[Path, str] = {}
-"""By server: the database that the migrations ran in, for others to be made like it."""
+from tests.migrated import fresh_postgres, open_migrated, postgres_wrapper
 
 
 async def open_fresh_postgres(folder: Path) -> Store:
-    key = Secret(urlsafe_b64encode(bytes(32)).decode())
-    wrapper = wrapper_of(key, folder)
-    if folder not in _migrated:
-        address = postgres.fresh_database(folder)
-        await (await open_postgres(Secret(address), wrapper)).close()
-        _migrated[folder] = postgres.name_of(address)
-    address = postgres.fresh_database(folder, like=_migrated[folder])
-    return await open_postgres(Secret(address), wrapper)
+    return await open_postgres(Secret(await fresh_postgres(folder)), postgres_wrapper(folder))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -1,29 +1,52 @@
 """What every engine of a cluster promises; those of several nodes promise more."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import sqlalchemy as sa
 
-from signaling.cluster.engine import NUMBER_BITS, Beat, NodeRow, NodeState
+from config.secret import Secret
+from signaling.cluster.engine import NUMBER_BITS, Beat, Engine, NodeRow, NodeState
 from signaling.cluster.engine_alone import EngineAlone
 from signaling.cluster.engine_memory import EngineMemory
+from signaling.cluster.engine_postgres import EnginePostgres, open_engine
 from signaling.domain.errors import DomainError, ErrorCode
+from signaling.storage.postgres import engine_of
+from tests.migrated import fresh_postgres
 
 PROJECT = "12345678"
 
 
-async def opened(kind: str, request):
-    return {"alone": EngineAlone, "memory": EngineMemory}[kind]()
+@pytest.fixture(scope="module")
+def address(postgres_server):
+    """A database of these tests, to be emptied by each."""
+    with ThreadPoolExecutor(1) as thread:  # this one may have a loop
+        return thread.submit(asyncio.run, fresh_postgres(postgres_server)).result()
 
 
-@pytest.fixture(params=["alone", "memory"])
+def emptied(address: str) -> Secret[str]:
+    plain = engine_of(Secret(address))
+    with plain.begin() as connection:
+        connection.execute(sa.text("TRUNCATE cluster_nodes, cluster_homes"))
+    plain.dispose()
+    return Secret(address)
+
+
+async def opened(kind: str, request) -> Engine:
+    if kind == "postgres":
+        return await open_engine(emptied(request.getfixturevalue("address")))
+    return EngineAlone() if kind == "alone" else EngineMemory()
+
+
+@pytest.fixture(params=["alone", "memory", "postgres"])
 async def any_engine(request):
     engine = await opened(request.param, request)
     yield engine
     await engine.close()
 
 
-@pytest.fixture(params=["memory"])
+@pytest.fixture(params=["memory", "postgres"])
 async def engine(request):
     engine = await opened(request.param, request)
     yield engine
@@ -185,3 +208,56 @@ async def test_who_leaves_has_no_home_and_no_beat(engine):
     assert (await engine.beat(Beat(a))).rows == ()
     assert await engine.home_of("s") is None
     assert (await engine.nodes())[0].state is NodeState.LEFT
+
+
+async def test_numbers_of_lives_and_reigns_say_the_timeline(engine):
+    a = await engine.join(row("a"))
+    home = await engine.claim("s", PROJECT, None, a)
+    view = await engine.beat(Beat(a))
+    assert {a >> NUMBER_BITS, home.epoch >> NUMBER_BITS, view.timeline} == {1}
+
+
+async def test_without_the_functions_of_the_log_numbers_grow_all_the_same(address):
+    engine = EnginePostgres(engine_of(emptied(address)), has_timeline=False)
+    a, b = await engine.join(row("a")), await engine.join(row("b"))
+    home = await engine.claim("s", PROJECT, 1, b)
+    assert a < b < home.epoch < 1 << NUMBER_BITS
+    assert (await engine.beat(Beat(a))).timeline == 0
+    await engine.close()
+
+
+async def test_the_dead_of_a_day_ago_are_forgotten(address):
+    engine, plain = await open_engine(emptied(address)), engine_of(Secret(address))
+    a, b = await engine.join(row("a")), await engine.join(row("b"))
+    await engine.claim("s", PROJECT, None, a)
+    await engine.claim("t", PROJECT, None, b)
+    await engine.leave(a)
+    with plain.begin() as connection:
+        for table in ("cluster_nodes", "cluster_homes"):
+            connection.execute(
+                sa.text(f"UPDATE {table} SET changed_at = now() - interval '25 hours'")
+            )
+    await engine.sweep(frozenset())
+    with plain.connect() as connection:
+        left = connection.execute(sa.text("SELECT session_id FROM cluster_homes")).scalars().all()
+    plain.dispose()
+    assert left == ["t"]
+    assert [one.incarnation for one in await engine.nodes()] == [b]
+    await engine.close()
+
+
+async def test_a_certificate_and_a_claim_at_once_leave_no_home_to_the_dead(address):
+    engine = await open_engine(emptied(address))
+    for number in range(10):
+        a, b = await engine.join(row("a")), await engine.join(row("b"))
+        home, dead, taken = await asyncio.gather(
+            engine.claim(f"s{number}", PROJECT, None, a),
+            engine.certify(a, 0),
+            engine.claim(f"s{number}", PROJECT, None, b),
+        )
+        assert dead
+        now = await engine.home_of(f"s{number}")
+        # Whoever came first: what the dead one had, the other takes, unless it asked before.
+        assert now == (taken or home)
+        assert not (taken and home) or taken.epoch > home.epoch
+    await engine.close()

@@ -18,9 +18,11 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from config.secret import Secret
+from config.settings import StorageSettings
 from signaling.domain.callbacks import Callback
 from signaling.domain.errors import Unavailable
 from signaling.storage.folder import DATABASE, KEY_FILE
+from signaling.storage.migrating import is_outdated
 from signaling.storage.postgres import open_postgres
 from signaling.storage.revision import MIGRATIONS, latest_revision
 from signaling.storage.schema import metadata
@@ -63,17 +65,65 @@ async def test_a_file_that_is_no_database_is_unavailable_and_left_alone(tmp_path
     assert file.read_bytes() == b"not a database" * 100
 
 
-async def test_a_database_of_a_newer_release_is_refused_and_left_alone(tmp_path):
-    await (await open_sqlite(tmp_path)).close()
-    engine = sa.create_engine(f"sqlite:///{tmp_path / DATABASE}")
+async def empty_address(kind: str, request, tmp_path) -> str:
+    if kind == "sqlite":
+        return f"sqlite:///{tmp_path / DATABASE}"
+    return postgres.fresh_database(request.getfixturevalue("postgres_server"))
+
+
+async def open_at(address: str, tmp_path: Path):
+    if address.startswith("sqlite"):
+        return await open_sqlite(tmp_path)
+    return await open_postgres(Secret(address), wrapper_of(Secret(""), tmp_path))
+
+
+def changed(address: str, *statements: str) -> str:
+    """The schema that is noted in a database after these changes."""
+    engine = sa.create_engine(address.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
-        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999_later'"))
-    with pytest.raises(Unavailable, match="newer release"):
-        await open_sqlite(tmp_path)
-    with engine.connect() as connection:
+        for statement in statements:
+            connection.execute(sa.text(statement))
         noted = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
     engine.dispose()
-    assert noted == "9999_later"
+    return noted
+
+
+LATER = "UPDATE alembic_version SET version_num = '9999_later'"
+FAR_LATER = "UPDATE cluster_floor SET revision = '9998_later'"
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+@pytest.mark.parametrize(
+    "floor", [FAR_LATER, "DELETE FROM cluster_floor", "DROP TABLE cluster_floor"]
+)
+async def test_a_database_of_a_release_too_new_is_refused_and_left_alone(
+    kind, floor, request, tmp_path
+):
+    address = await empty_address(kind, request, tmp_path)
+    await (await open_at(address, tmp_path)).close()
+    changed(address, LATER, floor)
+    with pytest.raises(Unavailable, match="newer release"):
+        await open_at(address, tmp_path)
+    assert changed(address) == "9999_later"
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_a_newer_schema_that_this_release_can_use_is_used_and_left_alone(
+    kind, request, tmp_path
+):
+    address = await empty_address(kind, request, tmp_path)
+    await (await open_at(address, tmp_path)).close()
+    # As the next release would leave it: one thing more, and the floor where it was.
+    changed(address, LATER, "ALTER TABLE sessions ADD COLUMN later TEXT")
+    store = await open_at(address, tmp_path)
+    await store.add_project(project(1))
+    assert await store.projects() == (project(1),)
+    await store.close()
+    assert changed(address) == "9999_later"
+    settings = StorageSettings(
+        data_dir=str(tmp_path), url=Secret("" if kind == "sqlite" else address)
+    )
+    assert not is_outdated(settings), "no process has to migrate it"
 
 
 def raw(folder: Path) -> bytes:

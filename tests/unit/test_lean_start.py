@@ -122,6 +122,7 @@ async def test_what_is_wrong_with_a_database_is_said_by_the_server(tmp_path):
     await store.close()
     with contextlib.closing(sqlite3.connect(tmp_path / DATABASE)) as database, database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
+        database.execute("UPDATE cluster_floor SET revision = '9999'")
     with pytest.raises(Unavailable, match="newer release"):
         async with serving_store(in_folder(tmp_path), migrate_apart):
             raise AssertionError("it must not be served")

@@ -10,8 +10,13 @@ import tempfile
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
 from config.secret import Secret
 from signaling.storage.postgres import open_postgres
+from signaling.storage.revision import MIGRATIONS
 from signaling.storage.sqlite import open_sqlite
 from signaling.storage.store import SqlStore
 from signaling.storage.wrapping import SecretWrapper, wrapper_of
@@ -49,3 +54,11 @@ async def fresh_postgres(folder: Path) -> str:
         await (await open_postgres(Secret(address), postgres_wrapper(folder))).close()
         _migrated[folder] = postgres.name_of(address)
     return postgres.fresh_database(folder, like=_migrated[folder])
+
+
+def take_back(connection: sa.Connection, revision: str) -> None:
+    """Undoes the migrations after that revision in the connection's transaction."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.downgrade(config, revision)

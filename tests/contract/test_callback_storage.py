@@ -13,6 +13,7 @@ from signaling.domain.webhook_deliveries import Claim, NewWebhookDelivery, Outco
 from signaling.storage.callbacks import UNREADABLE, SqlCallbacks
 from signaling.storage.schema import callback_outbox, callbacks
 from signaling.storage.wrapping import SecretWrapper
+from tests.migrated import take_back
 
 
 def project(seed: int):
@@ -353,6 +354,7 @@ async def test_urls_of_an_earlier_release_are_wrapped_by_the_migration(store_mak
     def undo(connection):
         for table in (callbacks, callback_outbox):
             connection.execute(table.update().values(url=SECRET_URL))
+        take_back(connection, "0011_sealed_urls")
         older = sa.text("UPDATE alembic_version SET version_num = '0010_captions'")
         connection.execute(older)
 

@@ -29,6 +29,7 @@ from signaling.storage.schema import metadata
 from signaling.storage.sqlite import open_sqlite
 from signaling.storage.wrapping import wrapper_of
 from tests import postgres
+from tests.migrated import take_back
 from tests.stored import project
 
 ROOT = Path(__file__).parents[2]
@@ -166,6 +167,7 @@ async def test_the_migration_leaves_no_url_in_clear_in_the_files(tmp_path):
     engine = sa.create_engine(f"sqlite:///{tmp_path / DATABASE}")
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE callbacks SET url = 'https://app.test/canary'"))
+        take_back(connection, "0011_sealed_urls")
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '0010_captions'"))
     engine.dispose()
     assert b"canary" in raw(tmp_path)

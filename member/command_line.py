@@ -11,16 +11,22 @@ from pathlib import Path
 
 from config.settings import EgressSettings
 from member.credentials import ProjectKey
+from member.doctor import examine, report
 from member.policy import ANY, Policy
 from member.recording import Tools
 from member.secret_source import NoSecretError, OneSecret, SecretCommand, SecretFile, SecretSource
 from member.secret_source import read_line as read_secret
 from member.service import Service, socket_url
+from member.uploads import Uploads
+from sfu.egress.buckets import Bucket
 from sfu.egress.forks import program_of
 from sfu.egress.supervisor import Supervisor
+from sfu.egress.uploads import Uploader
+from sfu.target_policy import networks
 
 SECRET_VARIABLE = "SEALROUTE_SECRET"  # noqa: S105 - a name
 KEY_VARIABLE = "SEALROUTE_API_SECRET"
+BUCKET_VARIABLE = "SEALROUTE_BUCKET_SECRET"
 ZYGOTE, COMPOSING_ZYGOTE = "sfu.egress.frame_zygote", "sfu.egress.composer.frame_zygote"
 FINISH_S = 30.0
 EXIT_STOPPED, EXIT_FAILED, EXIT_USAGE = range(3)
@@ -34,6 +40,13 @@ def parser() -> argparse.ArgumentParser:
         description="Records end-to-end encrypted sessions where you trust the machine: as a member"
         " of the session that everybody sees, when the server asks for an archive.",
         allow_abbrev=False,
+    )
+    root.add_argument(
+        "task",
+        nargs="?",
+        choices=("serve", "doctor"),
+        default="serve",
+        help="doctor: says what would keep it from recording, and ends (default: serve)",
     )
     root.add_argument("--url", required=True, help="http(s)://host:port of the server")
     root.add_argument("--api-key", required=True, help="of the project")
@@ -56,12 +69,30 @@ def parser() -> argparse.ArgumentParser:
         help=f"a session that may be recorded; again for more; `{ANY}`: all of the project",
     )
     root.add_argument("--out", type=Path, required=True, help="folder of the archives")
+    _add_bucket(root)
     root.add_argument("--max-archives", type=int, default=4, help="at a time (default 4)")
     root.add_argument("--max-hours", type=float, default=4.0, help="of an archive (default 4)")
     root.add_argument(
         "--min-free-mb", type=int, default=2_048, help="free on the disk to begin (default 2048)"
     )
     return root
+
+
+def _add_bucket(root: argparse.ArgumentParser) -> None:
+    where = root.add_mutually_exclusive_group()
+    where.add_argument("--s3", metavar="BUCKET", help="archives go to a bucket of S3 or its like")
+    where.add_argument("--azure", metavar="CONTAINER", help="or to one of Azure Blob Storage")
+    root.add_argument("--identity", help="the id of the access key, or the account of Azure")
+    root.add_argument(
+        "--bucket-secret-file", type=Path, help=f"file with its secret (or set {BUCKET_VARIABLE})"
+    )
+    root.add_argument("--region", default="us-east-1", help="of S3 (default us-east-1)")
+    root.add_argument("--endpoint", help="a URL, unless it is the one of AWS or Azure")
+    root.add_argument(
+        "--allow-networks",
+        default="",
+        help="where the bucket may be beside public addresses, space-separated; also without TLS",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,9 +105,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         key = ProjectKey(options.api_key, _api_secret(options.api_secret_file))
         secrets = _secrets(options)
+        uploads = _uploads(options)
         options.out.mkdir(mode=0o700, parents=True, exist_ok=True)
         socket_url(options.url)
-    except (NoSecretError, OSError) as failure:
+    except (NoSecretError, OSError, ValueError) as failure:
         return _usage(str(failure))
     except KeyError:
         return _usage("--url must begin with http:// or https://")
@@ -86,28 +118,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         archive_s=options.max_hours * _HOUR_S,
         min_free_bytes=options.min_free_mb * _MB,
     )
-    asyncio.run(_serve(options.url, key, secrets, policy, options.out.absolute()))
-    return EXIT_STOPPED
-
-
-async def _serve(
-    url: str, key: ProjectKey, secrets: SecretSource, policy: Policy, folder: Path
-) -> None:
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     egress = Supervisor(
         EgressSettings(children_max=policy.archives_max),
         close_within_s=FINISH_S,
         program=program_of(ZYGOTE),
         composing_program=program_of(COMPOSING_ZYGOTE),
     )
+    folder = options.out.absolute()
+    tools = Tools(options.url, key, secrets, policy, folder, egress, uploads)
+    if options.task == "doctor":
+        text, is_well = report(asyncio.run(examine(tools)))
+        sys.stdout.write(text + "\n")
+        return EXIT_STOPPED if is_well else EXIT_FAILED
+    asyncio.run(_serve(tools))
+    return EXIT_STOPPED
+
+
+async def _serve(tools: Tools) -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
     try:
-        service = Service(Tools(url, key, secrets, policy, folder, egress))
+        service = Service(tools)
         loop.add_signal_handler(signal.SIGHUP, service.doubt_secrets)
         await service.run(stop)
     finally:
-        await egress.close()
+        await tools.egress.close()
 
 
 def _api_secret(file: Path | None) -> str:
@@ -134,6 +170,30 @@ def _secrets(options: argparse.Namespace) -> SecretSource:
             f" {SECRET_VARIABLE}"
         )
     return OneSecret(given)
+
+
+def _uploads(options: argparse.Namespace) -> Uploads | None:
+    """Errors: `NoSecretError`; `ValueError` for what no bucket is."""
+    secret = os.environ.pop(BUCKET_VARIABLE, "")
+    name = options.s3 or options.azure
+    if not name:
+        return None
+    if options.bucket_secret_file is not None:
+        secret = read_secret(options.bucket_secret_file)
+    if not options.identity or not secret:
+        raise ValueError(
+            f"a bucket takes --identity and --bucket-secret-file, or {BUCKET_VARIABLE}"
+        )
+    networks(options.allow_networks)  # a mistake in it is seen now
+    bucket = Bucket(
+        "s3" if options.s3 else "azure",
+        name,
+        options.identity,
+        secret,
+        region=options.region,
+        endpoint=options.endpoint,
+    )
+    return Uploads(bucket, Uploader(), options.allow_networks)
 
 
 def _usage(text: str) -> int:

@@ -26,6 +26,7 @@ from member.held_secret import HeldSecret
 from member.policy import Policy
 from member.recorded_stream import RecordedStream
 from member.secret_source import NoSecretError, SecretSource
+from member.uploads import Uploads
 from sfu.egress import member_lines as lines
 from sfu.egress.jobs import ArchiveJob, Egress, EgressError, Finished, Job
 
@@ -54,6 +55,7 @@ class Tools:
     policy: Policy
     folder: Path
     egress: Egress
+    uploads: Uploads | None = None
 
 
 class FailedError(Exception):
@@ -83,6 +85,7 @@ class Recording:
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
         self._outcome: Struct | None = None
+        self._file: Path | None = None
         self._recorded_ms = self._size_bytes = 0
         self._newcomers: asyncio.Queue[str] = asyncio.Queue(MAX_NEWCOMERS)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -353,6 +356,17 @@ class Recording:
             await self._send_notice(session, STOPPED)
         await session.disconnect()
         await self._ended.wait()
+        await self._upload()
+
+    async def _upload(self) -> None:
+        """The server hears the end afterwards: an archive that is `uploaded` is there."""
+        uploads, done = self._tools.uploads, self._outcome
+        if (
+            uploads is not None
+            and self._file is not None
+            and isinstance(done, lines.MemberDoneLine)
+        ):
+            await uploads.bring(self._tools.key.api_key, self.archive, self._file, done.size_bytes)
 
     async def _tick(self) -> None:
         """Says that it is there: the server takes a silent member for lost."""
@@ -383,6 +397,7 @@ class Recording:
 
     def on_finished(self, result: Finished) -> None:
         log.info("archive %s: %s", self.archive, result.file)
+        self._file = result.file
         digest = result.sha256.hex()
         self._end(lines.MemberDoneLine(self.archive, result.size_bytes, digest, result.recorded_ms))
 

@@ -206,9 +206,7 @@ async def running_server(
             connectors=await stack.enter_async_context(
                 running_connectors(settings, directory, metrics, parts.stops, make_connectors)
             ),
-            calls=await stack.enter_async_context(
-                running_calls(settings, directory, metrics, clock, recorder.notify)
-            ),
+            calls=await stack.enter_async_context(running_calls(settings, directory, parts)),
             renders=await stack.enter_async_context(
                 running_renders(renders_of(settings, parts, directory.find, node))
             ),

@@ -23,6 +23,7 @@ from signaling.authenticator import Authenticator
 from signaling.broadcasts.folders import BroadcastFolders
 from signaling.broadcasts.parts import BroadcastParts
 from signaling.broadcasts.service import Broadcasts
+from signaling.calls.marks import CallMarks
 from signaling.calls.service import CallParts, SipCalls
 from signaling.captions.marks import Marks
 from signaling.captions.service import CaptionParts, Captions
@@ -197,11 +198,19 @@ def connectors_of(metrics: Metrics) -> AudioConnectors:
     return AudioConnectors(parts)
 
 
-def calls_of(metrics: Metrics) -> SipCalls:
+def calls_of(metrics: Metrics, data_dir: Path) -> SipCalls:
     """Of a server that cannot call."""
     dialer = Dialer(TargetPolicy())
     parts = CallParts(
-        NoSessions(), None, dialer, metrics, SystemClock(), lambda *_: None, SipSettings()
+        directory=NoSessions(),
+        egress=None,
+        dialer=dialer,
+        metrics=metrics,
+        clock=SystemClock(),
+        report_event=lambda *_: None,
+        settings=SipSettings(),
+        marks=CallMarks(data_dir / "calls"),
+        session_of=NoSessions().find,
     )
     return SipCalls(parts)
 
@@ -274,7 +283,7 @@ async def open_rest_server(
         archives=archives,
         broadcasts=broadcasts,
         connectors=connectors or connectors_of(metrics),
-        calls=calls or calls_of(metrics),
+        calls=calls or calls_of(metrics, data_dir),
         renders=renders_of(store, data_dir, **(rendering or {})),
         members=archives._parts.members,
         captions=Captions(caption_parts(store, metrics, data_dir))

@@ -4,7 +4,7 @@ Its Stream has an id from the start and is seen once the telephone is answered. 
 either end hangs up, when its Connection ends, or with the session.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -12,6 +12,7 @@ import structlog
 from sfu.egress.sip_jobs import CallEnd, CallState, Reach, SipEgress, SipJob, SipRun
 from sfu.egress.sip_uri import Uri
 from sfu.ids import ConnectionId, StreamId, short
+from signaling.calls.marks import MarkedCall
 from signaling.domain.effects import EventName
 from signaling.domain.sip_calling import MUTE_KEYS, WORDS, CallInfo, call_details, end_details
 from signaling.domain.tokens import Admission
@@ -26,6 +27,7 @@ _MAX_NAME_CHARS = 128
 FAILURES = frozenset({"lost", "silent", "refused"})
 """Ends that are counted as such."""
 Report = Callable[[EventName, dict[str, object]], None]
+Mark = Callable[[MarkedCall], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +90,18 @@ class SipCall:
 
     # --- what the application asks ----------------------------------------------------------
 
-    async def open(self, actor: SessionActor, egress: SipEgress, reach: Reach) -> None:
-        """Joins, and calls. Nobody has answered when it returns. The caller ends what fails.
+    async def open(self, actor: SessionActor, egress: SipEgress, reach: Reach, mark: Mark) -> None:
+        """Joins, and calls. Nobody has answered when it returns. `mark` is called before anybody
+        hears of the call. The caller ends what fails.
 
-        Errors: those of a join and of `Publish`; `MediaError`, `EgressError`.
+        Errors: those of a join and of `Publish`; `MediaError`, `EgressError`; those of `mark`.
         """
         client = self._client
         tap = client.join(actor, SDK, quietly=True)
         # Before the stream, whose announcement is that of its connection.
         client.run = egress.start(self._job(reach), tap.child_end, self)
         await client.publish(self._stream_name())
+        await mark(MarkedCall(self.session, self._info()))
         client.check_present()
         client.watch()
         client.speak()

@@ -1,6 +1,7 @@
 """SIP calls into live sessions: a real telephone (baresip) and people hear each other."""
 
 import asyncio
+import contextlib
 
 import numpy as np
 import pytest
@@ -54,6 +55,13 @@ async def telephone(tmp_path):
 @pytest.fixture
 async def callbacks(site):
     """The callbacks about calls, as the application gets them."""
+    async with told(site) as found:
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def told(site):
+    """Registers an application for them; what it was told so far."""
     found: list[dict] = []
 
     async def take(request: web.Request) -> web.Response:

@@ -5,15 +5,17 @@ import os
 import signal
 import ssl
 from pathlib import Path
+from types import SimpleNamespace
 
+import opentok
 import pytest
 from opentok import exceptions
 
 from config.settings import CallbackSettings, EgressSettings
-from tests.interop.test_sip_calls import callbacks, dial, states
+from tests.interop.test_sip_calls import callbacks, dial, states, told
 from tests.media_site import media_site
 from tests.official.stage import make_certificate
-from tests.served import NEEDS_THE_MEDIA_CORE, until
+from tests.served import NEEDS_THE_MEDIA_CORE, Server, until
 from tests.sipp import NEEDS_SIPP, PASSWORD, USER, Sipp, answers, refuses
 
 __all__ = ["callbacks"]
@@ -124,6 +126,39 @@ async def test_a_call_whose_process_is_killed_is_over(site, sipp, callbacks):
     os.kill(process, signal.SIGKILL)
     await until(lambda: callbacks[-1]["event"] == "callDestroyed", 20)
     assert (callbacks[-1]["reason_code"], callbacks[-1]["reason_message"]) == (703, "unexpected")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(240)  # two starts of a server, on a machine that may be busy
+async def test_a_server_that_is_killed_hangs_up_and_reports_the_end_at_its_next_start(
+    tmp_path, sipp
+):
+    local = dict.fromkeys(
+        ("SEALROUTE_EGRESS_ALLOWED_NETWORKS", "SEALROUTE_CALLBACKS_ALLOWED_NETWORKS"),
+        "127.0.0.0/8",
+    )
+    server = Server(tmp_path / "data", e2ee=False, config=local)
+    await server.start()
+    application = opentok.Client(server.api_key, server.project["apiSecret"], api_url=server.url)
+    telephone = await sipp(answers())
+    site = SimpleNamespace(
+        url=server.url,
+        key=server.api_key,
+        application=application,
+        rest_token=application._create_jwt_auth_header,
+        token=application.generate_token,
+    )
+    async with told(site) as callbacks:
+        call = await dial(site, server.session_id, telephone.uri)
+        await until(lambda: "ACTIVE" in states(callbacks), 60)
+        server.process.kill()
+        assert await telephone.over() == 0  # it got its BYE
+        await server.serve()
+        await until(lambda: callbacks[-1]["event"] == "callDestroyed", 60)
+        assert callbacks[-1]["call"]["id"] == call.id
+        assert callbacks[-1]["reason_code"] == 703
+        assert list((server.folder / "calls").iterdir()) == []
+    await server.stop()
 
 
 def parent(process: int) -> int:

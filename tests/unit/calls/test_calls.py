@@ -1,6 +1,7 @@
 """SIP calls of a node, over the media plane of tests and telephones as a test has them."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from config.sip_settings import SipSettings
 from sfu.core_api import MediaKind
 from sfu.target_policy import TargetPolicy, networks
 from signaling.calls.call import WantedCall
+from signaling.calls.marks import CallMarks
 from signaling.calls.service import CallParts, SipCalls
 from signaling.clock import SystemClock
 from signaling.domain.errors import DomainError, ErrorCode
@@ -24,23 +26,34 @@ from tests.fakes.calls import FakeCalls
 
 
 class World:
-    def __init__(self, *, e2ee=False, egress=True, **settings):
+    def __init__(self, folder, *, e2ee=False, egress=True, **settings):
         self.house = House(e2ee=e2ee)
+        self.folder = folder
         self.egress = FakeCalls()
         self.metrics = Metrics(dict)
         self.told: list = []
         dialer = Dialer(TargetPolicy(networks("127.0.0.0/8")), Names(**{"pbx.test": "127.0.0.1"}))
-        self.calls = SipCalls(
-            CallParts(
-                self.house.directory,
-                self.egress if egress else None,
-                dialer,
-                self.metrics,
-                SystemClock(),
-                lambda _session, notice: self.told.append(notice),
-                SipSettings(**settings),
-            )
+        self.parts = CallParts(
+            self.house.directory,
+            self.egress if egress else None,
+            dialer,
+            self.metrics,
+            SystemClock(),
+            lambda _session, notice: self.told.append(notice),
+            SipSettings(**settings),
+            CallMarks(folder / "calls"),
+            self._session_of,
         )
+        self.calls = SipCalls(self.parts)
+
+    async def _session_of(self, name):
+        record = self.house.record
+        return record if name == record.session_id else None
+
+    def marks(self):
+        """The calls that a kill would leave behind."""
+        found = self.folder / "calls"
+        return sorted(one.name for one in found.iterdir()) if found.exists() else []
 
     async def start(self, role=Role.PUBLISHER, uri="sip:ann@pbx.test", **wanted):
         admission = Admission(self.house.record, role, 2e9, connection_data="phone")
@@ -63,8 +76,8 @@ class World:
 
 
 @pytest.fixture
-async def world():
-    world = World()
+async def world(tmp_path):
+    world = World(tmp_path)
     yield world
     await world.close()
 
@@ -212,8 +225,8 @@ async def test_an_address_is_checked_before_anybody_sees_a_client(world, uri, co
     assert world.told == []
 
 
-async def test_there_is_room_for_so_many():
-    world = World(running_per_project=1)
+async def test_there_is_room_for_so_many(tmp_path):
+    world = World(tmp_path, running_per_project=1)
     await world.start()
     assert await refused(world.start()) is ErrorCode.NO_CAPACITY
     world.run.end()
@@ -233,15 +246,15 @@ async def test_a_call_that_no_process_takes_leaves_nothing_behind(world):
     assert open_descriptors() == before
 
 
-async def test_an_encrypted_session_takes_no_call():
-    world = World(e2ee=True)
+async def test_an_encrypted_session_takes_no_call(tmp_path):
+    world = World(tmp_path, e2ee=True)
     assert await refused(world.start()) is ErrorCode.E2EE_UNSUPPORTED
     assert world.egress.runs == []
     await world.close()
 
 
-async def test_without_the_packages_there_are_no_calls():
-    world = World(egress=False)
+async def test_without_the_packages_there_are_no_calls(tmp_path):
+    world = World(tmp_path, egress=False)
     assert await refused(world.start()) is ErrorCode.FEATURE_UNAVAILABLE
     await world.close()
 
@@ -252,3 +265,41 @@ async def test_a_server_that_closes_hangs_up(world):
     assert world.run.said[-1] == "leave"
     assert world.egress.closed
     await asyncio.sleep(0)
+
+
+async def test_what_a_killed_server_left_is_reported_once_by_the_next_one(world):
+    call = await world.start()
+    info = world.told[0].call["call"]
+    assert world.marks() == [call.id]
+    (world.folder / "calls" / "1d9c3b5e-0000-4000-8000-000000000001").write_text("[")
+    (world.folder / "calls" / "not ours").touch()
+    world.told.clear()
+    await world.calls.recover()  # its own calls are not over
+    assert world.told == []
+    after = SipCalls(world.parts)
+    await after.recover()
+    await after.recover()
+    assert world.states() == [("callUpdated", "HANGUP"), ("callDestroyed", None)]
+    assert world.told[-1].call["call"] == info
+    assert world.told[-1].call["reason_code"] == 703
+    assert world.marks() == ["not ours"]
+
+
+async def test_a_call_that_is_over_or_did_not_begin_leaves_no_mark(world):
+    await world.start()
+    world.run.end("refused", 486, "Busy Here")
+    await settle()
+    await asyncio.gather(*world.calls._tasks)
+    assert world.marks() == []
+    (world.folder / "calls").rmdir()
+    (world.folder / "calls").touch()  # no folder can be made
+    assert await refused(world.start()) is ErrorCode.NO_CAPACITY
+    assert world.calls.running() == []
+
+
+async def test_the_calls_of_a_session_that_is_gone_are_forgotten(world):
+    await world.start()
+    world.told.clear()
+    world.house.record = replace(world.house.record, session_id="another")
+    await SipCalls(world.parts).recover()
+    assert (world.told, world.marks()) == ([], [])

@@ -7,6 +7,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from config.sip_settings import SipSettings
 from sfu.target_policy import TargetPolicy, networks
+from signaling.calls.marks import CallMarks
 from signaling.calls.service import CallParts, SipCalls
 from signaling.clock import SystemClock
 from signaling.egress.dialing import Dialer
@@ -31,6 +32,8 @@ async def caller(tmp_path):
         SystemClock(),
         lambda *_: None,
         SipSettings(running_per_project=2),
+        CallMarks(tmp_path / "calls"),
+        session_of=None,
     )
     calls = SipCalls(parts)
     server = await open_rest_server(tmp_path, calls=calls, public_key_pem=PUBLIC_PEM)

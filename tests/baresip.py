@@ -17,7 +17,18 @@ NEEDS_BARESIP = pytest.mark.skipif(
     shutil.which("baresip") is None,
     reason="NOT CHECKED: baresip is missing (Debian: baresip-core)",
 )
-_LOADED = ["g711", "opus", "aufile", "aubridge", "sndfile", "srtp", "account", "menu", "ctrl_tcp"]
+_LOADED = [
+    "g711",
+    "g722",
+    "opus",
+    "aufile",
+    "aubridge",
+    "sndfile",
+    "srtp",
+    "account",
+    "menu",
+    "ctrl_tcp",
+]
 _APPLICATIONS = {"account": "module_tmp", "menu": "module_app", "ctrl_tcp": "module_app"}
 
 
@@ -32,8 +43,8 @@ def own_address() -> str:
 
 
 class Baresip:
-    """`codec`: PCMU, PCMA or opus. `certificate`: with its key, for TLS. `events`: what it said
-    on its control connection."""
+    """`codec`: PCMU, PCMA, G722 or opus. `certificate`: with its key, for TLS. `events`: what it
+    said on its control connection."""
 
     def __init__(
         self,
@@ -45,13 +56,13 @@ class Baresip:
         certificate: Path | None = None,
     ) -> None:
         self.folder = folder
-        self.rate_hz = 48_000 if codec == "opus" else 8_000
+        self.rate_hz = {"opus": 48_000, "G722": 16_000}.get(codec, 8_000)
         self.channels = 2 if codec == "opus" else 1
         self.host, self.port, self._control = own_address(), free_port(), free_port()
         port = self.port + 1 if transport == "tls" else self.port  # it takes the next one for TLS
         self.uri = f"sip:ann@{self.host}:{port};transport={transport}"
         self._certificate = certificate
-        name = "opus/48000/2" if codec == "opus" else codec
+        name = {"opus": "opus/48000/2", "G722": "G722/16000"}.get(codec, codec)
         secure = ";mediaenc=srtp-mand" if srtp else ""
         self._account = (
             f"<sip:ann@{self.host};transport={transport}>;regint=0;answermode=auto"

@@ -102,7 +102,11 @@ async def hears(subscriber, hz: float) -> None:
 
 @pytest.mark.parametrize(
     ("codec", "transport", "srtp"),
-    [("PCMU", "udp", False), pytest.param("opus", "tls", True, marks=pytest.mark.long)],
+    [
+        ("PCMU", "udp", False),
+        pytest.param("G722", "udp", False, marks=pytest.mark.long),
+        pytest.param("opus", "tls", True, marks=pytest.mark.long),
+    ],
 )
 async def test_a_telephone_and_a_session_hear_each_other(
     site, tmp_path, telephone, codec, transport, srtp

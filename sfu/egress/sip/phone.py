@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from sfu.egress.audio.g722 import G722Codec
 from sfu.egress.audio.opus import OpusDecoder, OpusEncoder, UndecodableError
 from sfu.egress.audio.pace import SLOT_US
 from sfu.egress.audio.resample import BLOCK, Decimator, Interpolator, Samples
@@ -56,7 +57,13 @@ class _Narrow:
 
 
 def codec_of(codec: Codec) -> AudioCodec:
-    return _Opus() if codec.name == "opus" else _Narrow(codec.name)
+    match codec.name:
+        case "opus":
+            return _Opus()
+        case "G722":
+            return G722Codec()
+        case law:
+            return _Narrow(law)
 
 
 class Phone:

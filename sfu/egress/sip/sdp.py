@@ -33,7 +33,7 @@ class SdpError(ValueError):
 class Codec:
     """`payload_type`: as we offer it. `rate_hz`: of RTP timestamps."""
 
-    name: Literal["opus", "PCMU", "PCMA"]
+    name: Literal["opus", "G722", "PCMU", "PCMA"]
     payload_type: int
     rate_hz: int
     channels: int = 1
@@ -45,9 +45,11 @@ class Codec:
 
 
 OPUS = Codec("opus", 96, 48_000, 2)
+G722 = Codec("G722", 9, 8_000)
+"""Of 16 kHz; its clock is a mistake that was kept (RFC 3551 section 4.5.2)."""
 PCMU = Codec("PCMU", 0, 8_000)
 PCMA = Codec("PCMA", 8, 8_000)
-CODECS = (OPUS, PCMU, PCMA)
+CODECS = (OPUS, G722, PCMU, PCMA)
 EVENTS = {48_000: 101, 8_000: 102}
 """Payload types of telephone events as we offer them, by their clock (RFC 4733)."""
 
@@ -223,7 +225,7 @@ def _directions(media: list[str], session: list[str], host: str) -> tuple[bool, 
 
 def _names(attributes: list[str]) -> dict[int, str]:
     """What payload types are, in lower case."""
-    names = {0: "pcmu/8000", 8: "pcma/8000"}
+    names = {0: "pcmu/8000", 8: "pcma/8000", 9: "g722/8000"}
     for attribute in attributes:
         found = re.fullmatch(r"rtpmap:(\d{1,3})\s+(\S{1,64})", attribute, re.ASCII)
         if found:

@@ -6,11 +6,13 @@ import os
 import numpy as np
 import pytest
 
+from sfu.egress.audio.g722 import G722Codec
+from sfu.egress.audio.opus import UndecodableError
 from sfu.egress.audio.pace import SLOT_US
 from sfu.egress.sip import g711, rtp, sdp
-from sfu.egress.sip.phone import Phone
+from sfu.egress.sip.phone import Phone, codec_of
 from sfu.egress.sip.rtp import EventEar, Keypad, Packet
-from sfu.egress.sip.sdp import OPUS, PCMA, PCMU, SUITES, Key, Local, Remote, SdpError
+from sfu.egress.sip.sdp import G722, OPUS, PCMA, PCMU, SUITES, Key, Local, Remote, SdpError
 from sfu.egress.sip.srtp import Opener, Sealer
 
 KEYS = tuple(Key(suite, bytes(suite.key_bytes), str(n)) for n, suite in enumerate(SUITES, 1))
@@ -27,7 +29,7 @@ def described(*lines: str, media: str = "audio 4000 RTP/AVP 0 101") -> bytes:
 
 def test_an_offer_has_all_codecs_and_digits_at_both_clocks():
     lines = PLAIN.offer(1).decode().split("\r\n")
-    assert "m=audio 30000 RTP/AVP 96 0 8 101 102" in lines
+    assert "m=audio 30000 RTP/AVP 96 9 0 8 101 102" in lines
     assert "a=rtpmap:96 opus/48000/2" in lines
     assert {"a=rtpmap:101 telephone-event/48000", "a=rtpmap:102 telephone-event/8000"} <= set(lines)
     assert not [line for line in lines if "crypto" in line]
@@ -118,6 +120,29 @@ def test_what_one_end_seals_the_other_opens_and_nobody_else(suite):
     assert opener.open(sealed) is None  # a second time
     assert Opener(other).open(sealed) is None
     assert repr(key) == f"Key({suite.name})"
+
+
+def test_g722_has_what_is_above_the_band_of_g711():
+    mouth, ear = G722Codec(), G722Codec()
+    said = np.sin(2 * np.pi * 5_000 * np.arange(48_000) / 48_000).astype(np.float32) * 0.5
+    packets = [mouth.encode(said[at : at + BLOCK]) for at in range(0, len(said), BLOCK)]
+    assert {len(one) for one in packets} == {160}
+    heard = np.concatenate([ear.decode(one) for one in packets])
+    assert len(heard) == len(said)
+    spectrum = np.abs(np.fft.rfft(heard[24_000:]))
+    assert int(np.argmax(spectrum)) * 2 == 5_000
+    assert np.max(np.abs(heard)) > 0.3
+
+
+@pytest.mark.parametrize("data", [b"", bytes(961), bytes(8_000)])
+def test_what_is_no_packet_of_g722_is_refused(data):
+    with pytest.raises(UndecodableError):
+        G722Codec().decode(data)
+
+
+def test_a_description_may_name_g722_by_its_number_alone():
+    found = sdp.read(described(media="audio 4000 RTP/AVP 9 0 101"), secure=False)
+    assert (found.codec.name, found.codec.rate_hz, found.events) == ("G722", 8_000, 101)
 
 
 @pytest.mark.parametrize("law", ["PCMU", "PCMA"])
@@ -212,7 +237,7 @@ class Table:
         )
 
 
-@pytest.mark.parametrize("codec", [PCMU, PCMA, OPUS])
+@pytest.mark.parametrize("codec", [PCMU, PCMA, G722, OPUS])
 def test_a_packet_goes_out_every_20_ms_and_has_the_session_in_it(codec):
     table = Table(codec)
     packets = [table.step(0.5)[0] for _ in range(30)]
@@ -224,7 +249,8 @@ def test_a_packet_goes_out_every_20_ms_and_has_the_session_in_it(codec):
     assert (packets[0].marker, packets[1].marker, packets[0].ssrc) == (True, False, 77)
     if codec is not OPUS:
         assert len(packets[-1].payload) == 160
-        heard = g711.decode(codec.name, packets[-1].payload)
+        mouth = codec_of(codec)
+        heard = np.concatenate([mouth.decode(packet.payload) for packet in packets])
         assert np.max(np.abs(heard)) > 0.3
 
 

@@ -246,6 +246,12 @@ EVENTS = (
     ),
     SdkEvent(
         "Publisher",
+        "videoInputDeviceChanged",
+        web="{ device: { deviceId: string; label: string } }",
+        web_about="Another camera is in use.",
+    ),
+    SdkEvent(
+        "Publisher",
         "audioLevelUpdated",
         web="{ audioLevel: number }",
         web_about="`audioLevel` from 0 to 1, several times per second.",
@@ -271,7 +277,8 @@ EVENTS = (
         "Publisher",
         "mediaStopped",
         web="{ track: MediaStreamTrack }",
-        web_about="A track ended, as with an unplugged camera.",
+        web_about="A track ended, as with an unplugged camera. Without `preventDefault` another"
+        " device of its kind takes its place, until it is back.",
     ),
     SdkEvent(
         "Publisher",

@@ -89,6 +89,58 @@ test('the camera can be exchanged in the middle of a call', async () => {
   );
 });
 
+test('a camera that is unplugged gives way to another one, and comes back', async () => {
+  const flags = ['--use-fake-device-for-media-stream=device-count=3'];
+  const room = await lab.server.createRoom();
+  const ada = await lab.join(room, { flags });
+  const bob = await lab.join(room);
+  const { streamId, first } = await ada.do(async () => {
+    const publisher = await OT.initPublisher.promise('publishers', { insertMode: 'append' });
+    globalThis.lab.publishers.push(publisher);
+    publisher.on('videoInputDeviceChanged', (event) =>
+      globalThis.lab.events.push({ name: 'videoInputDeviceChanged', id: event.device.deviceId }),
+    );
+    await globalThis.lab.session.publish.promise(publisher);
+    return { streamId: publisher.stream.streamId, first: publisher.getVideoSource().deviceId };
+  });
+  await bob.until((id) => globalThis.lab.video(id)?.videoWidth > 0, 'no frame', 15_000, streamId);
+  // Nobody pulls a plug in a test: what the browser would list and tell is played. The second camera
+  // has no frame to encode, and is not there either.
+  await ada.do(() => {
+    const { mediaDevices } = navigator;
+    const list = mediaDevices.enumerateDevices.bind(mediaDevices);
+    globalThis.isBack = false;
+    mediaDevices.enumerateDevices = async () => {
+      const cameras = (await list()).filter(({ kind }) => kind === 'videoinput');
+      return globalThis.isBack ? cameras : cameras.slice(2);
+    };
+    const { track } = globalThis.lab.publishers[0].getVideoSource();
+    track.stop();
+    track.dispatchEvent(new Event('ended'));
+  });
+  const uses = () => globalThis.lab.publishers[0].getVideoSource().deviceId;
+  await ada.untilEvent('videoInputDeviceChanged');
+  assert.notEqual(await ada.do(uses), first);
+  const before = await bob.do((id) => globalThis.lab.stats(id), streamId);
+  await bob.until(
+    (id, count) => globalThis.lab.stats(id).then(({ video }) => video.framesDecoded > count + 5),
+    'the video stands still',
+    15_000,
+    streamId,
+    before.video.framesDecoded,
+  );
+  await ada.do(() => {
+    globalThis.isBack = true;
+    navigator.mediaDevices.dispatchEvent(new Event('devicechange'));
+  });
+  await ada.until(
+    (id) => globalThis.lab.publishers[0].getVideoSource().deviceId === id,
+    'the camera is not taken back',
+    15_000,
+    first,
+  );
+});
+
 test('blocked audio is reported, the video plays, and a click starts the audio', async () => {
   const room = await lab.server.createRoom();
   const ada = await lab.join(room);

@@ -62,13 +62,15 @@ export interface PublisherEvents {
   accessDialogClosed: object;
   /** Another microphone is in use. */
   audioInputDeviceChanged: { device: { deviceId: string; label: string } };
+  /** Another camera is in use. */
+  videoInputDeviceChanged: { device: { deviceId: string; label: string } };
   /** `audioLevel` from 0 to 1, several times per second. */
   audioLevelUpdated: { audioLevel: number };
   /** The Publisher and its element are gone. */
   destroyed: object;
   /** What is sent is encrypted, or nothing of it was yet. */
   encryptionStateChanged: StreamEncryptionChange;
-  /** A track ended, as with an unplugged camera. */
+  /** A track ended, as with an unplugged camera. Without `preventDefault` another device of its kind takes its place, until it is back. */
   mediaStopped: { track: MediaStreamTrack };
   /** The captured media is there. */
   mediaStreamAvailable: { mediaStream: MediaStream };

@@ -173,11 +173,12 @@ export function reportIssue(
   return failure;
 }
 
-/** The `exception` event: faults that no call of the application waits for. */
+/** `exception`: a fault that no call of the application waits for. `audioOutputDeviceChanged`: the
+ * speaker that was set is gone, or back. */
 export const on: Exceptions['on'] = exceptions.on.bind(exceptions);
 /** As `on`, for the next event only. */
 export const once: Exceptions['once'] = exceptions.once.bind(exceptions);
-/** Removes handlers of `exception`. */
+/** Removes handlers. */
 export const off: Exceptions['off'] = exceptions.off.bind(exceptions);
 
 export { hasEndToEndEncryptionSupport };

@@ -46,7 +46,7 @@ export interface PublisherProperties extends WidgetProperties, CaptureProperties
   videoFilter?: VideoFilter;
   /** Processes the audio from its start; see `Publisher.applyAudioFilter`. */
   audioFilter?: AudioFilter;
-  /** Accepted for OpenTok.js: the SDK changes no device by itself. */
+  /** A microphone that is unplugged is not replaced; the default is false: another one is used until it is back. */
   disableAudioInputDeviceManagement?: boolean;
   /** Shows the own video mirrored; the default is true for cameras. */
   mirror?: boolean;

@@ -6,9 +6,9 @@ import { parseResolution } from './media/capture';
 import { LevelPoll, TrackMeter } from './media/level';
 import { LocalMedia } from './media/local-media';
 import { definePromised, type WithPromise } from './promise-variant';
-import { PublishedVideo, type VideoType } from './published-video';
+import { PublishedVideo } from './published-video';
 import { type PublisherBinding, type PublisherProperties } from './publisher-surface';
-import { VideoSettings } from './video-settings';
+import { PublisherDevices } from './publisher-devices';
 import { audioSending } from './rtc/audio';
 import type { SubscribedLayers } from './rtc/encodings';
 import { PublisherQuality, WATCHED_OF_PUBLISHER } from './publisher-quality';
@@ -26,7 +26,7 @@ import { type Target, View } from './ui/view';
 export type { PublisherProperties } from './publisher-surface';
 
 /** Camera, microphone or screen of this client, and its element; made by `OT.initPublisher`. */
-export class Publisher extends VideoSettings {
+export class Publisher extends PublisherDevices {
   /** Starts or stops to send audio; also before the stream is published. */
   declare readonly publishAudio: WithPromise<
     (isWanted: boolean) => this,
@@ -58,8 +58,8 @@ export class Publisher extends VideoSettings {
   private readonly quality: PublisherQuality;
   private readonly videoChanges = new JobQueue();
   private binding: PublisherBinding | undefined;
-  private wantsAudio: boolean;
-  private wantsVideo: boolean;
+  protected wantsAudio: boolean;
+  protected wantsVideo: boolean;
   private wantsCaptions: boolean;
   /** The way to the server is too bad for video (`audioFallback`). */
   private isHeldBack = false;
@@ -117,54 +117,6 @@ export class Publisher extends VideoSettings {
     if (isWanted && this.binding?.isEncrypted) throw E2EE_ERRORS.noCaptions();
     this.wantsCaptions = isWanted;
     if (!this.binding?.isEncrypted) this.binding?.update({ hasCaptions: isWanted });
-  }
-
-  /** The captured track; without audio `null`, which the type leaves out, as that of OpenTok.js. */
-  getAudioSource(): MediaStreamTrack {
-    return (this.media.audio ?? null) as MediaStreamTrack;
-  }
-
-  /**
-   * Sends another microphone (its device id) or a track. Rejects with `OT_USER_MEDIA_ACCESS_DENIED`,
-   * `OT_NO_DEVICES_FOUND` or `OT_INVALID_PARAMETER`; the microphone before goes on then.
-   */
-  async setAudioSource(source: string | MediaStreamTrack): Promise<undefined> {
-    const output = await this.media.replace('audio', source);
-    const { audio } = this.media;
-    if (audio) audio.enabled = this.wantsAudio;
-    await this.binding?.media.senders.audio?.replaceTrack(output);
-    const device = { deviceId: audio?.getSettings().deviceId ?? '', label: audio?.label ?? '' };
-    this.dispatch('audioInputDeviceChanged', { device });
-  }
-
-  /** The captured track, its device id and its kind; all `null` without video. */
-  getVideoSource(): {
-    deviceId: string | null;
-    type: VideoType | null;
-    track: MediaStreamTrack | null;
-  } {
-    const track = this.media.video ?? null;
-    return {
-      deviceId: track?.getSettings().deviceId ?? null,
-      type: track ? this.video.type : null,
-      track,
-    };
-  }
-
-  /** Sends another camera (its device id) or a track. Rejects as `setAudioSource` does. */
-  async setVideoSource(source: string | MediaStreamTrack): Promise<undefined> {
-    const output = await this.media.replace('video', source);
-    if (this.media.video) this.media.video.enabled = this.wantsVideo;
-    output.contentHint = this.contentHint;
-    await this.applyVideo();
-    this.show();
-  }
-
-  /** Sends the next camera of this device. Rejects with `OT_NO_DEVICES_FOUND` if there is no other. */
-  async cycleVideo(): Promise<{ deviceId: string }> {
-    const deviceId = await this.media.nextCamera();
-    await this.setVideoSource(deviceId);
-    return { deviceId };
   }
 
   /** Totals since the stream is published. Rejects with `OT_NOT_CONNECTED` before. */
@@ -289,12 +241,16 @@ export class Publisher extends VideoSettings {
   ): Promise<void> {
     const output = await this.media.process(kind, connector);
     if (!output) return;
-    if (kind === 'audio') await this.binding?.media.senders.audio?.replaceTrack(output);
+    if (kind === 'audio') await this.sendAudio(output);
     else {
       output.contentHint = this.contentHint;
       await this.applyVideo();
     }
     this.show();
+  }
+
+  protected async sendAudio(output: MediaStreamTrack): Promise<void> {
+    await this.binding?.media.senders.audio?.replaceTrack(output);
   }
 
   private newQuality(properties: PublisherProperties): PublisherQuality {
@@ -344,7 +300,7 @@ export class Publisher extends VideoSettings {
   }
 
   /** One after the other, each with what is wanted by then; a stream that is over needs none. */
-  private applyVideo(): Promise<void> {
+  protected applyVideo(): Promise<void> {
     return this.videoChanges.run(async () => {
       const { binding, sendsVideo } = this;
       const sender = binding?.media.senders.video;
@@ -381,6 +337,7 @@ export class Publisher extends VideoSettings {
       throw otError('OT_STREAM_CREATE_FAILED', 'The publisher was destroyed');
     }
     this.accessAllowed = true;
+    this.watchDevices();
     if (this.media.audio) this.media.audio.enabled = this.wantsAudio;
     if (this.media.video) this.media.video.enabled = this.wantsVideo;
     void this.setVideoContentHint(this.contentHint);
@@ -390,7 +347,7 @@ export class Publisher extends VideoSettings {
     this.dispatch('videoElementCreated', { element: this.view.video });
   }
 
-  private show(): void {
+  protected show(): void {
     const { video } = this.view;
     this.view.hideVideo(!this.wantsVideo || this.media.video === undefined);
     video.srcObject = this.media.stream;
@@ -417,7 +374,7 @@ export class Publisher extends VideoSettings {
   }
 
   private onTrackEnded(track: MediaStreamTrack): void {
-    this.dispatch('mediaStopped', { track });
+    this.onDeviceEnded(track);
     if (track.kind === 'video' && this.media.isScreen) this.binding?.unpublish('mediaStopped');
   }
 
@@ -453,6 +410,7 @@ export class Publisher extends VideoSettings {
     this.binding?.unpublish('clientDisconnected');
     this.levels.stop();
     this.meter.close();
+    this.substitutes.stop();
     this.media.stop();
     this.view.remove();
     this.dispatch('destroyed', {});

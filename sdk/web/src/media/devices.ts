@@ -1,5 +1,8 @@
 /** Cameras, microphones and speakers. */
 import { otError } from '../errors';
+import { exceptions } from '../exceptions';
+import { JobQueue } from '../rtc/queue';
+import { onDeviceChange } from './device-changes';
 
 /** A camera or microphone; `label` is empty until the page may use one. */
 export interface Device {
@@ -37,8 +40,18 @@ export async function inputDevices(): Promise<Device[]> {
   );
 }
 
+/** What was chosen; `undefined`: the browser's own choice. */
 let outputDeviceId: string | undefined;
+/** The chosen one is not there, and the browser's own choice plays. */
+let isAway = false;
+let stopListening: (() => void) | undefined;
 const outputs = new Set<HTMLMediaElement>();
+/** For the browser's own choice. */
+const ANY = '';
+
+function sinkId(): string {
+  return isAway ? ANY : (outputDeviceId ?? ANY);
+}
 
 export async function outputDevices(): Promise<OutputDevice[]> {
   const devices = await mediaDevices().enumerateDevices();
@@ -48,7 +61,7 @@ export async function outputDevices(): Promise<OutputDevice[]> {
 }
 
 export async function activeOutputDevice(): Promise<OutputDevice> {
-  const wanted = outputDeviceId ?? 'default';
+  const wanted = sinkId() || 'default';
   const devices = await outputDevices();
   return devices.find(({ deviceId }) => deviceId === wanted) ?? { deviceId: null, label: null };
 }
@@ -67,11 +80,30 @@ export async function setOutputDevice(deviceId: string): Promise<void> {
     );
   }
   outputDeviceId = deviceId;
+  isAway = false;
+  stopListening ??= onDeviceChange(() => void outputChanges.run(followOutput));
+}
+
+const outputChanges = new JobQueue();
+
+/** A speaker that is unplugged is replaced by what the browser chooses, and taken back later. */
+async function followOutput(): Promise<void> {
+  const wanted = outputDeviceId;
+  const found = await outputDevices().catch(() => []);
+  // A page that may not use devices now does not get their ids.
+  const ids = found.map(({ deviceId }) => deviceId).filter(Boolean);
+  const isGone = wanted !== undefined && wanted !== ANY && !ids.includes(wanted);
+  if (ids.length === 0 || wanted !== outputDeviceId || isGone === isAway) return;
+  isAway = isGone;
+  const playing = [...outputs].map((element) => element.setSinkId(sinkId()));
+  await Promise.allSettled(playing);
+  const device = await activeOutputDevice().catch(() => ({ deviceId: null, label: null }));
+  exceptions.speakerChanged(device);
 }
 
 export function addOutput(element: HTMLMediaElement): void {
   outputs.add(element);
-  if (outputDeviceId !== undefined) element.setSinkId(outputDeviceId).catch(() => undefined);
+  if (sinkId() !== ANY) element.setSinkId(sinkId()).catch(() => undefined);
 }
 
 export function removeOutput(element: HTMLMediaElement): void {

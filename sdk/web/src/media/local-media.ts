@@ -6,12 +6,23 @@ import { type MediaProcessorConnector, TrackProcessing } from './processing';
 
 type Kind = 'audio' | 'video';
 
+/** The constraints of one kind, of another device. */
+function only(
+  kind: Kind,
+  deviceId: string,
+  constraints: NonNullable<CaptureProperties['constraints']>,
+): MediaStreamConstraints {
+  const { [kind]: own } = constraints as MediaStreamConstraints;
+  return { [kind]: { ...(typeof own === 'object' ? own : {}), deviceId: { exact: deviceId } } };
+}
+
 export class LocalMedia {
   /** What is sent and shown: the captured tracks, or what their processors made of them. */
   readonly stream = new MediaStream();
   /** Tracks that the application made are the application's to stop. */
   private readonly owned = new WeakSet<MediaStreamTrack>();
   private readonly captured: Partial<Record<Kind, MediaStreamTrack>> = {};
+  private isStopped = false;
   private readonly processing = { audio: new TrackProcessing(), video: new TrackProcessing() };
 
   constructor(
@@ -59,6 +70,11 @@ export class LocalMedia {
       throw otError('OT_INVALID_PARAMETER', `The track must be of kind ${kind}`);
     }
     const track = isTrack ? source : await this.captureOne(kind, source);
+    if (this.isStopped) {
+      // Nobody would stop it any more.
+      if (!isTrack) track.stop();
+      throw otError('OT_STREAM_CREATE_FAILED', 'The publisher was destroyed');
+    }
     const old = this.captured[kind];
     track.enabled = old?.enabled ?? true;
     const output = await this.processing[kind].through(track);
@@ -88,7 +104,17 @@ export class LocalMedia {
     return next.deviceId;
   }
 
+  /** The track of a device that may give way to another one of its kind: not a screen's, and not the application's. */
+  replaceable(kind: Kind): MediaStreamTrack | undefined {
+    const track = this.captured[kind];
+    // The audio of a screen is no microphone.
+    const isDevice =
+      !this.isScreen || (kind === 'audio' && typeof this.properties.audioSource === 'string');
+    return track && isDevice && this.owned.has(track) ? track : undefined;
+  }
+
   stop(): void {
+    this.isStopped = true;
     for (const kind of ['audio', 'video'] as const) {
       const track = this.captured[kind];
       this.send(kind, undefined);
@@ -105,7 +131,12 @@ export class LocalMedia {
         : { videoSource: deviceId, audioSource: null };
     // Phones cannot open two cameras at once: the old one is closed first.
     if (kind === 'video' && this.video && this.owned.has(this.video)) this.video.stop();
-    const captured = await capture({ ...this.properties, ...other });
+    const { constraints } = this.properties;
+    const captured = await capture({
+      ...this.properties,
+      ...other,
+      ...(constraints ? { constraints: only(kind, deviceId, constraints) } : {}),
+    });
     const track = captured[kind];
     if (!track) throw otError('OT_NO_DEVICES_FOUND', 'The device was not found');
     return track;

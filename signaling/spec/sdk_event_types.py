@@ -7,7 +7,8 @@ import re
 import sys
 
 from signaling.protocol.shapes import SERVER_MESSAGES, struct_of
-from signaling.spec.sdk_events import EVENTS, PythonEvent, SdkEvent
+from signaling.spec.sdk_event import PythonEvent, SdkEvent
+from signaling.spec.sdk_events import EVENTS
 
 
 def relayed_members(event: SdkEvent) -> tuple[str, ...]:

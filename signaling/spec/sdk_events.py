@@ -4,44 +4,7 @@ A row with `relays` is emitted by both SDKs without code of its own, after what 
 the server's message of that name: its members are those of the message.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
-Target = Literal["Session", "Publisher", "Subscriber"]
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A field of an event in Python."""
-
-    name: str
-    type: str
-    default: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PythonEvent:
-    """An event's class in the Python SDK. Several targets may share it."""
-
-    cls: str
-    members: tuple[Member, ...] = ()
-    about: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SdkEvent:
-    """`web`: what its event has in the browser SDK, as TypeScript. None: that SDK has no such
-    event. `relays`: the server's message that it repeats. `clear_only`: in an end-to-end encrypted
-    session the message cannot be true, and the user is told so in the place of the event."""
-
-    target: Target
-    name: str
-    web: str | None = None
-    python: PythonEvent | None = None
-    web_about: str | None = None
-    relays: str | None = None
-    clear_only: bool = False
-
+from signaling.spec.sdk_event import Member, PythonEvent, SdkEvent
 
 _STREAM_ID = Member("stream_id", "str")
 _QUALITY = (_STREAM_ID, Member("reason", "str", '"quality"'))

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.hostile.mutate import ROOT, WEB, Mutation
+from tests.hostile.mutations import ROOT, WEB, Mutation
 
 COPIED = ("tests/browser", "tests/hostile")
 ROWS = ("seen", "duplicates")

@@ -11,7 +11,7 @@ from tests.hostile.content import ADA, BOB, STEP_HZ, Seen
 from tests.hostile.drivers.python import PythonDriver
 from tests.hostile.lie import Lie
 from tests.hostile.lies import honest
-from tests.hostile.mutate import ROOT
+from tests.hostile.mutations import ROOT
 from tests.hostile.passed import Passed
 from tests.hostile.server import HostileServer
 from tests.hostile.shut import EYES

@@ -9,7 +9,7 @@ from tests.hostile.lies import TABLE, Must, rows_for
 from tests.hostile.lies.row import BROWSERS, KINDS
 from tests.hostile.lies.rules import OTHERS, PARTS, REFUSALS
 from tests.hostile.lies.words import ERRORS, SOMETIMES, errors_of
-from tests.hostile.mutate import MUTATIONS, ROOT
+from tests.hostile.mutations import MUTATIONS, ROOT
 from tests.hostile.selected import is_long
 
 TAGS = sorted(shape.__struct_config__.tag for shape in get_args(ServerMessage))

@@ -1,8 +1,6 @@
 /** One stay in a session: owner of the channel, both peer connections and all their parts. */
 import type { Clock } from './clock';
-import type { Connection } from './connection';
 import { Directory } from './directory';
-import { type ArchiveNotice, MemberArchives } from './e2ee/member-archives';
 import type { SessionEncryption } from './e2ee/session-encryption';
 import type { SessionTrust } from './e2ee/trust';
 import { Watchdog } from './e2ee/watchdog';
@@ -16,20 +14,19 @@ import { Downlink, type DownlinkListener } from './rtc/downlink';
 import type { PeerSettings } from './rtc/peer-connection';
 import { PeerLinks } from './rtc/peer-links';
 import type { RemoteSender } from './rtc/track-stats';
+import { ReceivedSignals } from './received-signals';
 import { Uplink } from './rtc/uplink';
 import type { Reply, RequestMessage } from './signaling/channel';
 import { endReason } from './signaling/endings';
 import type {
   ConnectionDestroyed,
   ServerMessage,
-  SignalReceived,
   StreamInfo,
   StreamPropertyChanged,
   Welcome,
 } from './signaling/messages';
 import type { Admission, RelayedEvent, RoomListener } from './room-listener';
-import { MAX_ENCRYPTED_SIGNAL_BYTES, SENDER_STATS_SIGNAL } from './rules';
-import { decodeSenderStats, senderStatsMessage } from './sender-stats';
+import { senderStatsMessage } from './sender-stats';
 import type { Stream } from './stream';
 import type { Subscriber } from './subscriber';
 import { Subscriptions } from './subscriptions';
@@ -47,7 +44,7 @@ export class Room {
   private readonly publications: Publications;
   private readonly subscriptions: Subscriptions;
   private readonly watchdog: Watchdog | undefined;
-  private readonly archives = new MemberArchives();
+  private readonly signals: ReceivedSignals;
   private readonly losses = { uplink: new LossBackoff(), downlink: new LossBackoff() };
   private isClosed = false;
 
@@ -111,6 +108,13 @@ export class Room {
       sending: this.peers ?? this.uplink,
       update: (stream, change) => this.updateStream(stream, change),
       sendStats: (streamId, sender) => this.sendSenderStats(streamId, sender),
+    });
+    this.signals = new ReceivedSignals({
+      directory: this.directory,
+      trust,
+      encryption,
+      listener,
+      subscribers: () => this.subscribers.values(),
     });
     this.watchdog =
       encryption &&
@@ -242,7 +246,7 @@ export class Room {
     streamDestroyed: ({ streamId, reason }) => this.onStreamGone(streamId, reason),
     streamPropertyChanged: (message) => this.onStreamChanged(message),
     signalReceived: (message) => {
-      this.onSignal(message).catch((error: unknown) => exceptions.report(error));
+      this.signals.take(message).catch((error: unknown) => exceptions.report(error));
     },
     muteForced: ({ active, streamId }) => {
       if (!streamId) this.listener.onMuteForced(active);
@@ -301,7 +305,7 @@ export class Room {
     this.encryption?.onConnectionLeft(connectionId);
     const connection = this.directory.removeConnection(connectionId);
     if (!connection) return;
-    for (const notice of this.archives.leave(connectionId)) this.reportArchive(notice, connection);
+    this.signals.onSenderGone(connection);
     this.listener.onConnectionDestroyed(connection, reason);
   }
 
@@ -337,71 +341,6 @@ export class Room {
       for (const subscriber of this.subscribers.values()) {
         if (subscriber.stream === stream) subscriber.onStreamChanged(stream.hasVideo);
       }
-    }
-  }
-
-  private async onSignal({ from, type, data, encrypted }: SignalReceived): Promise<void> {
-    const sender = this.directory.connection(from ?? '') ?? null;
-    if (encrypted !== undefined && encrypted !== null) {
-      await this.onEncryptedSignal(sender, encrypted);
-      return;
-    }
-    this.onClearSignal(sender, { from: from ?? '', type: type ?? '', data: data ?? '' });
-  }
-
-  /** Those of the REST API name nobody; a member's are encrypted in an encrypted session. */
-  private onClearSignal(
-    sender: Connection | null,
-    { from, type, data }: { from: string; type: string; data: string },
-  ): void {
-    const { isEncrypted } = this.trust;
-    if (isEncrypted && from !== '') throw E2EE_ERRORS.clearSignal();
-    if (sender && type === SENDER_STATS_SIGNAL) {
-      this.onSenderStats(sender, data);
-      return;
-    }
-    this.listener.onSignal({ type, data, from: isEncrypted ? null : sender, encrypted: false });
-  }
-
-  private async onEncryptedSignal(from: Connection | null, encrypted: Uint8Array): Promise<void> {
-    // Of nobody in the session: not worth a key.
-    if (!from) throw E2EE_ERRORS.strayedSignal();
-    requireEncrypted(encrypted);
-    const decrypted = await this.encryption?.decryptSignal(from.connectionId, encrypted);
-    if (decrypted && 'signalType' in decrypted) {
-      const { signalType: type, data } = decrypted;
-      if (type === SENDER_STATS_SIGNAL) this.onSenderStats(from, data);
-      else this.onMemberSignal(from, type, data);
-    } else if (decrypted?.refused === 'addressee') {
-      throw E2EE_ERRORS.strayedSignal();
-    } else if (decrypted?.refused !== 'replay') {
-      throw otError(
-        'OT_ENCRYPTION_SECRET_MISMATCH',
-        'A signal could not be decrypted with the present encryption secret',
-      );
-    }
-  }
-
-  /** One that records says so itself. It may have left while its signal was decrypted. */
-  private onMemberSignal(from: Connection, type: string, data: string): void {
-    this.listener.onSignal({ type, data, from, encrypted: true });
-    if (this.directory.connection(from.connectionId) !== from) return;
-    const notice = this.archives.take(from.connectionId, type, data);
-    if (notice) this.reportArchive(notice, from);
-  }
-
-  private reportArchive({ event, id }: ArchiveNotice, connection: Connection): void {
-    this.listener.onRelayed(event, { id, name: '', connection });
-  }
-
-  /** Only the publisher itself is believed. */
-  private onSenderStats(from: Connection, data: string): void {
-    const reported = decodeSenderStats(data);
-    if (!reported) return;
-    for (const subscriber of this.subscribers.values()) {
-      const { streamId, connection } = subscriber.stream;
-      if (streamId === reported.streamId && connection === from)
-        subscriber.onSenderStats(reported.sender);
     }
   }
 
@@ -484,9 +423,4 @@ function encryptionFault(type: 'internal' | 'unsupportedCodec', role: 'send' | '
   return type === 'internal'
     ? otError(`OT_${direction}_INTERNAL_ERROR`, 'Frames could not be encrypted or decrypted')
     : otError(`OT_${direction}_UNSUPPORTED_CODEC`, 'The codec cannot be encrypted');
-}
-
-function requireEncrypted(encrypted: unknown): void {
-  if (encrypted instanceof Uint8Array && encrypted.length <= MAX_ENCRYPTED_SIGNAL_BYTES) return;
-  throw E2EE_ERRORS.misshapenSignal();
 }

@@ -14,8 +14,9 @@ from signaling.spec.client_rules import ANSWERS, FINAL_CLOSES, RULES
 from signaling.spec.native_messages import native_messages
 from signaling.spec.protocol_pages import pages, write
 from signaling.spec.python_shapes import python_shapes
+from signaling.spec.sdk_event import Member, PythonEvent, SdkEvent
 from signaling.spec.sdk_event_types import check, python_events, typescript_events
-from signaling.spec.sdk_events import EVENTS, Member, PythonEvent, SdkEvent
+from signaling.spec.sdk_events import EVENTS
 from signaling.spec.sdk_rules import native_rules, python_rules, typescript_rules
 from signaling.spec.typescript import typescript
 from signaling.spec.web_shapes import web_shapes

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import subprocess
 import time
 from typing import Any
 
@@ -52,7 +53,12 @@ class Reported:
 
 async def dump(server: Server, all_reported: list[Reported]) -> str:
     lines = [str(reported.describe()) for reported in all_reported]
-    return "\n".join([*lines, *map(str, await asyncio.to_thread(server.explained))])
+    try:
+        explained = await asyncio.to_thread(server.explained)
+    except (subprocess.TimeoutExpired, ValueError) as error:
+        # What was found is not lost because the server says nothing of it.
+        return "\n".join([*lines, f"The server explained nothing: {error}"])
+    return "\n".join([*lines, *map(str, explained)])
 
 
 def reasons_of(streams: list[dict[str, Any]], subscriber_id: str, kind: str) -> list[str]:

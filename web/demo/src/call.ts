@@ -1,6 +1,7 @@
 /** One call: a session and what we publish into it. It comes back by itself from a lost server. */
 import type { Kind } from './capture';
 import { LOUD, levelOf } from './levels';
+import { idsOf } from './lobby';
 import { Others } from './others';
 import type { OwnMedia } from './own-media';
 import { type Page, WIDGET } from './page';
@@ -41,6 +42,8 @@ export class Call {
   private readonly others: Others;
   private restTimer: ReturnType<typeof setTimeout> | undefined;
   private hasLeft = false;
+  /** What was lost, when it was. */
+  private readonly wasOn: Partial<Record<Kind, boolean>> = {};
 
   constructor(
     private readonly page: Page,
@@ -111,11 +114,37 @@ export class Call {
     );
   }
 
-  /** A device was unplugged: others are told so. */
-  lost(kind: Kind): void {
+  /** A device was unplugged: another one takes its place, or others are told so. */
+  async lost(kind: Kind): Promise<void> {
+    this.wasOn[kind] = this.isOn(kind);
+    if (await this.recover(kind)) return;
     if (kind === 'audio') this.publisher?.publishAudio(false);
     else this.publisher?.publishVideo(false);
     this.page.dispatch({ type: 'device', kind, isOn: false, fault: 'missing' });
+  }
+
+  /** Something was plugged in or out. */
+  async plugged(): Promise<void> {
+    for (const kind of this.media.lost) {
+      // A substitute may have been switched on or off since.
+      if (this.media.tracks[kind]) this.wasOn[kind] = this.isOn(kind);
+      await this.recover(kind);
+    }
+  }
+
+  /** Whether another device is there now, or the one that was lost. */
+  private async recover(kind: Kind): Promise<boolean> {
+    const swap = await this.media.recover(kind, await idsOf(kind));
+    const track = this.media.tracks[kind];
+    if (!swap || !track) return false;
+    if (this.hasLeft) {
+      await this.media.close(kind);
+      return true;
+    }
+    const isOn = this.wasOn[kind] ?? false;
+    this.page.dispatch({ type: 'device', kind, isOn, swap });
+    await this.sendTrack(kind, track, isOn);
+    return true;
   }
 
   async shareScreen(): Promise<void> {

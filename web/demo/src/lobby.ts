@@ -2,10 +2,9 @@
 import { type Choice, type Fault, type Kind, KINDS, withFault } from './capture';
 import { element, input, mark, select, write } from './elements';
 import type { OwnMedia } from './own-media';
-import { readable } from './texts';
+import { MAX_LABEL, readable } from './texts';
 import type { Words } from './words';
 
-const MAX_LABEL = 80;
 const BOX = { audio: 'with-audio', video: 'with-video' } as const;
 const LIST = { audio: 'lobby-microphone', video: 'lobby-camera' } as const;
 const INPUT_KIND = { audio: 'audioInput', video: 'videoInput' } as const;
@@ -31,6 +30,10 @@ export function fill(id: string, devices: readonly Named[], inUse: string, words
 export async function devicesOf(kind: Kind): Promise<readonly Named[]> {
   const found = await OT.getDevices().catch(() => []);
   return found.filter((device) => device.kind === INPUT_KIND[kind]);
+}
+
+export async function idsOf(kind: Kind): Promise<string[]> {
+  return (await devicesOf(kind)).map(({ deviceId }) => deviceId ?? '');
 }
 
 export class Lobby {
@@ -76,8 +79,21 @@ export class Lobby {
     element<HTMLVideoElement>('preview').srcObject = null;
   }
 
+  /** A device was unplugged. */
   async lost(kind: Kind): Promise<void> {
-    this.faults = withFault(this.faults, kind, 'missing');
+    const swap = await this.media.recover(kind, await idsOf(kind));
+    this.faults = withFault(this.faults, kind, swap ? undefined : 'missing');
+    await this.show();
+  }
+
+  /** Something was plugged in or out. */
+  async plugged(): Promise<void> {
+    if (this.isOpen) {
+      for (const kind of this.media.lost) {
+        const swap = await this.media.recover(kind, await idsOf(kind));
+        if (swap) this.faults = withFault(this.faults, kind, undefined);
+      }
+    }
     await this.show();
   }
 

@@ -8,6 +8,7 @@ import { generateSecret, readLink, writeLink } from './link';
 import { OwnMedia } from './own-media';
 import type { Page } from './page';
 import { enterRoom, named } from './rooms';
+import { MAX_LABEL, readable } from './texts';
 import { fillSettings, LISTS, openCode, openSettings, showFault } from './settings';
 import { Announcer, offerLanguages, translate } from './spoken';
 import type { Panel, State } from './state';
@@ -40,8 +41,7 @@ const grid = new Grid(
   (key) => store.dispatch({ type: 'pin', key }),
 );
 const media = new OwnMedia(captureByBrowser, (kind) => {
-  if (call) call.lost(kind);
-  else void lobby.lost(kind);
+  (call ?? lobby).lost(kind).catch(complain);
 });
 const lobby = new Lobby(media, () => words);
 const page: Page = {
@@ -338,10 +338,22 @@ button('toggle-full').hidden = !document.fullscreenEnabled;
 button('share').hidden = !('share' in navigator);
 const devices = navigator.mediaDevices as MediaDevices | undefined;
 button('toggle-screen').hidden = !devices || !('getDisplayMedia' in devices);
-devices?.addEventListener('devicechange', () => {
-  void lobby.show();
-  if (call && dialog('settings').open) void fillSettings(media, words);
-});
+const settled = async (): Promise<void> => {
+  if (call && dialog('settings').open) await fillSettings(media, words);
+};
+devices?.addEventListener(
+  'devicechange',
+  guarded(async () => {
+    await (call ?? lobby).plugged();
+    await settled();
+  }),
+);
+if ('OT' in window) {
+  OT.on('audioOutputDeviceChanged', ({ device }) => {
+    announcer.say(words.say('said.speakerNow', { label: readable(device.label, MAX_LABEL) }));
+    void settled();
+  });
+}
 prepareLobby();
 try {
   checkPage();

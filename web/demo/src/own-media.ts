@@ -9,10 +9,15 @@ import {
   KINDS,
 } from './capture';
 
+/** Another device in the place of one that was unplugged, or that one again. */
+export type Swap = 'replaced' | 'back';
+
 export class OwnMedia {
   readonly tracks: Partial<Record<Kind, MediaStreamTrack>> = {};
   /** Devices that are off for now, and are the ones to come back to. */
   private readonly resting: Partial<Record<Kind, string>> = {};
+  /** Devices that were unplugged, and are the ones to come back to. */
+  private readonly away: Partial<Record<Kind, string>> = {};
   /** One change after the other. */
   private last: Promise<unknown> = Promise.resolve();
 
@@ -25,6 +30,7 @@ export class OwnMedia {
   /** Captures what is not `null` in place of what was there; resolves with what is wrong. */
   open(choices: Choices): Promise<Captured['faults']> {
     return this.next(async () => {
+      for (const kind of KINDS) if (choices[kind] !== null) delete this.away[kind];
       // Phones cannot open two cameras at once.
       if (choices.video !== null) this.drop('video');
       const { tracks, faults } = await captureThoseThere(this.capture, choices);
@@ -44,9 +50,41 @@ export class OwnMedia {
 
   close(...kinds: Kind[]): Promise<void> {
     return this.next(() => {
-      kinds.forEach((kind) => this.drop(kind));
+      for (const kind of kinds) {
+        this.drop(kind);
+        delete this.away[kind];
+      }
       return Promise.resolve();
     });
+  }
+
+  /**
+   * Captures another device in the place of one that was unplugged, or takes that one back; `ids`:
+   * of the devices of its kind, empty ones where the page may not use them. `undefined`: neither.
+   */
+  recover(kind: Kind, ids: readonly string[]): Promise<Swap | undefined> {
+    return this.next(async () => {
+      const wanted = this.away[kind];
+      const isBack = wanted !== undefined && ids.includes(wanted);
+      const isNeeded = isBack || !this.tracks[kind];
+      if (wanted === undefined || !isNeeded || !ids.some(Boolean)) return undefined;
+      const choice = isBack ? wanted : true;
+      const captured = await captureThoseThere(this.capture, {
+        ...{ audio: null, video: null },
+        [kind]: choice,
+      });
+      const { [kind]: track } = captured.tracks;
+      if (!track) return undefined;
+      this.adopt(kind, track);
+      if (track.getSettings().deviceId !== wanted) return 'replaced';
+      delete this.away[kind];
+      return 'back';
+    });
+  }
+
+  /** Those of the two that were unplugged. */
+  get lost(): Kind[] {
+    return KINDS.filter((kind) => this.away[kind] !== undefined);
   }
 
   /**
@@ -59,7 +97,8 @@ export class OwnMedia {
       if (track && !isWanted()) {
         const { deviceId = '' } = track.getSettings();
         this.drop(kind);
-        this.resting[kind] = deviceId;
+        this.resting[kind] = this.away[kind] ?? deviceId;
+        delete this.away[kind];
       }
       return Promise.resolve();
     });
@@ -76,15 +115,18 @@ export class OwnMedia {
 
   /** The device in use, or the one that rests. */
   deviceId(kind: Kind): string {
-    return this.tracks[kind]?.getSettings().deviceId ?? this.resting[kind] ?? '';
+    const { [kind]: track } = this.tracks;
+    return track?.getSettings().deviceId ?? this.resting[kind] ?? this.away[kind] ?? '';
   }
 
   private adopt(kind: Kind, track: MediaStreamTrack): void {
     this.drop(kind);
     this.tracks[kind] = track;
+    const { deviceId = '' } = track.getSettings();
     track.addEventListener('ended', () => {
       if (this.tracks[kind] !== track) return;
       delete this.tracks[kind];
+      this.away[kind] ??= deviceId;
       this.onEnded(kind);
     });
   }

@@ -123,11 +123,12 @@ const DEVICE_WORDS = {
   video: { on: 'said.cameraOn', off: 'said.cameraOff' },
 } as const;
 
-function device(state: State, { kind, isOn, fault, isForced }: Of<'device'>): State {
+function device(state: State, { kind, isOn, fault, isForced, swap }: Of<'device'>): State {
   const property = kind === 'audio' ? 'hasAudio' : 'hasVideo';
   const faults = withFault(state.own.faults, kind, fault);
   const changed = withOwn(state, { [property]: isOn, faults });
   if (state.phase === 'lobby' || state.phase === 'joining') return changed;
+  if (swap) return say(changed, `said.${kind}.${swap}`);
   if (isForced) return say(changed, 'said.forced');
   if (fault) return say(changed, `fault.${kind}.${fault}`);
   if (state.own[property] === isOn) return changed;

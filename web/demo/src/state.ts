@@ -1,5 +1,6 @@
 /** What the page knows of a call, and what happens to it. Plain data; `reduce.ts` changes it. */
 import type { Fault, Kind } from './capture';
+import type { Swap } from './own-media';
 import type { Key, Params } from './words';
 
 export type Phase = 'lobby' | 'joining' | 'in' | 'resuming' | 'rejoining';
@@ -103,7 +104,14 @@ export type Happening =
   | { type: 'media'; key: string; change: Partial<Pick<Media, 'encryption' | 'level'>> }
   | { type: 'loud'; key: string; now: number }
   | { type: 'tick'; now: number }
-  | { type: 'device'; kind: Kind; isOn: boolean; fault?: Fault | undefined; isForced?: boolean }
+  | {
+      type: 'device';
+      kind: Kind;
+      isOn: boolean;
+      fault?: Fault | undefined;
+      isForced?: boolean;
+      swap?: Swap;
+    }
   | { type: 'sharing'; isSharing: boolean }
   | { type: 'hand'; id: string | null; isRaised: boolean }
   | { type: 'archive'; id: string; recorder: string; isRunning: boolean }

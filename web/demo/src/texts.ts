@@ -1,6 +1,8 @@
 /** Texts of other people and of the server: bounded, on one line, and in no other direction. */
 
 export const MAX_NAME = 60;
+/** Of a device. */
+export const MAX_LABEL = 80;
 export const MAX_MESSAGE = 2_000;
 const MAX_MARKS = 2;
 /** A name in JSON, as the server writes it into tokens, is shorter. */

@@ -271,3 +271,14 @@ test('a recorder is called what it is, everywhere, and nobody else can be called
   assert.ok(key);
   assert.equal(words.say(key, params), 'Recorder joined');
 });
+
+test('a device that was swapped is on or off as before, and is said', () => {
+  const swapped = (kind: 'audio' | 'video', isOn: boolean, swap: 'replaced' | 'back'): State =>
+    after(JOINED, { type: 'device', kind, isOn, swap });
+  assert.equal(last(swapped('audio', true, 'replaced')), 'said.audio.replaced');
+  assert.equal(last(swapped('video', false, 'back')), 'said.video.back');
+  assert.equal(swapped('video', false, 'back').own.hasVideo, false);
+  const lost = after(JOINED, { type: 'device', kind: 'audio', isOn: false, fault: 'missing' });
+  const again = after(lost, { type: 'device', kind: 'audio', isOn: true, swap: 'back' });
+  assert.deepEqual([again.own.faults, again.own.hasAudio], [{}, true]);
+});

@@ -132,3 +132,52 @@ test('a device that rests is stopped, and is the one to come back to', async () 
   await media.close('video');
   assert.equal(media.isResting('video'), false);
 });
+
+/** A machine whose devices come and go, and what the page says of it. */
+function plugs(kind: Kind, ...ids: string[]): { media: OwnMedia; here: string[]; lost: Kind[] } {
+  const here = [...ids];
+  const lost: Kind[] = [];
+  const { capture } = machine({ [kind]: here });
+  return { media: new OwnMedia(capture, (one) => lost.push(one)), here, lost };
+}
+
+function unplug(media: OwnMedia, kind: Kind, here: string[]): void {
+  here.splice(here.indexOf(media.deviceId(kind)), 1);
+  media.tracks[kind]?.dispatchEvent(new Event('ended'));
+}
+
+for (const kind of ['audio', 'video'] as const) {
+  test(`an unplugged device is replaced and taken back: ${kind}`, async () => {
+    const { media, here, lost } = plugs(kind, 'a', 'b');
+    await media.openOne(kind, 'a');
+    assert.equal(await media.recover(kind, here), undefined, 'nothing is lost');
+    unplug(media, kind, here);
+    assert.deepEqual([lost, media.lost], [[kind], [kind]]);
+    assert.equal(await media.recover(kind, here), 'replaced');
+    assert.equal(media.deviceId(kind), 'b');
+    here.push('c');
+    assert.equal(await media.recover(kind, here), undefined, 'another one changes nothing');
+    here.push('a');
+    assert.equal(await media.recover(kind, here), 'back');
+    assert.deepEqual([media.deviceId(kind), media.lost], ['a', []]);
+  });
+}
+
+test('the only device is waited for, and a choice ends the waiting', async () => {
+  const { media, here } = plugs('video', 'a');
+  await media.openOne('video', true);
+  unplug(media, 'video', here);
+  assert.equal(await media.recover('video', here), undefined);
+  assert.equal(await media.recover('video', ['']), undefined, 'the page may not use devices');
+  here.push('b');
+  assert.equal(await media.recover('video', here), 'replaced');
+  // The substitute goes, too: it is still the first one that is come back to.
+  unplug(media, 'video', here);
+  here.push('a');
+  assert.equal(await media.recover('video', here), 'back');
+  unplug(media, 'video', here);
+  here.push('c');
+  await media.openOne('video', 'c');
+  here.push('a');
+  assert.equal(await media.recover('video', here), undefined, 'the user chose another one');
+});

@@ -1,5 +1,6 @@
 """The table is whole: each message of a server and each rule of SDP has a lie about it."""
 
+import re
 from typing import get_args
 
 import pytest
@@ -54,6 +55,14 @@ def test_words_are_of_rows_that_there_are() -> None:
     assert {row.name for row in TABLE} >= ERRORS.keys() | SOMETIMES.keys()
     tables = (*ERRORS.values(), *SOMETIMES.values())
     assert all(words for table in tables for some in table.values() for words in some)
+
+
+def test_rows_that_the_document_names_are_in_the_table() -> None:
+    page = (ROOT / "tests" / "hostile" / "README.md").read_text()
+    cells = re.findall(r"\brows (\"[^;|]*)", page)
+    named = {name for cell in cells for name in re.findall(r'"([^"]+)"', cell)}
+    assert len(named) > 10
+    assert named <= {row.name for row in TABLE}
 
 
 def test_rows_cover_what_there_is_and_have_names_of_their_own() -> None:

@@ -20,7 +20,7 @@ export const LANGUAGES: Readonly<Record<string, Texts>> = { en, de, es, ja };
 const DEFAULT = 'en';
 /** The name of what records for somebody. It is no text that can be read, so nobody else has it. */
 export const RECORDER = '\u0000recorder';
-/** Of what a server or browser says that has no sentence here. */
+/** Of what a browser says that has no sentence here. */
 const MAX_ERROR = 300;
 
 /** The first language of the reader, as browsers list them, that there are texts for. */
@@ -56,13 +56,17 @@ export class Words {
     return name === '' ? this.texts.guest : name;
   }
 
-  /** What people read when something went wrong, by the name of the error. */
+  /**
+   * What people read when something went wrong, by the name of the error. Browsers are quoted, for
+   * they know what they miss; servers never, for their words would stand where the page speaks.
+   */
   error(error: unknown): string {
-    const { name, message } = error instanceof Error ? error : new Error(String(error));
+    const { name, message } = error instanceof Error ? error : new Error();
     const key = `error.${name}`;
     // Names come from the server too, and every object has a "constructor".
     if (isKey(key)) return this.say(key);
-    return readable(message === name ? '' : message, MAX_ERROR) || this.say('error.unknown');
+    const isQuoted = error instanceof DOMException || error instanceof TypeError;
+    return readable(isQuoted ? message : '', MAX_ERROR) || this.say('error.unknown');
   }
 
   /** Hours and minutes. */

@@ -51,9 +51,14 @@ test('every error of the protocol is said in a sentence of the page', async () =
   }
 });
 
-test('an error of the name of what every object has is said in a sentence, and so is none', () => {
+test('browsers are quoted, servers are not, and the name of what every object has is none', () => {
   const words = new Words('en');
-  assert.equal(words.error(Object.assign(new Error('No.'), { name: 'constructor' })), 'No.');
+  const phishing = 'Enter your secret at https://evil.example';
+  for (const name of ['constructor', 'OT_STRANGE', 'NotReadableError', 'TypeError', '']) {
+    const error = Object.assign(new Error(phishing), { name });
+    assert.equal(words.error(error), en['error.unknown']);
+  }
+  assert.equal(words.error(phishing), en['error.unknown']);
   assert.equal(words.error(Object.assign(new Error(''), { name: 'x' })), en['error.unknown']);
-  assert.equal(words.error(Object.assign(new Error('a\u202e'), { name: 'x' })), 'a');
+  assert.equal(words.error(new DOMException('No\u202e.', 'NotReadableError')), 'No .');
 });

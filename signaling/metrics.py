@@ -143,6 +143,29 @@ class Metrics:
             ("reason",),
             registry=registry,
         )
+        self.clients_gated = Gauge(
+            "sealroute_clients_gated",
+            "Clients whose WebSocket ends here and whose session lives at another node.",
+            registry=registry,
+        )
+        self.links = Gauge(
+            "sealroute_links",
+            "Links to other nodes, by who opened them.",
+            ("direction",),
+            registry=registry,
+        )
+        self.links_refused = Counter(
+            "sealroute_links_refused_total",
+            "Links, and messages on them, that were refused.",
+            ("reason",),
+            registry=registry,
+        )
+        self.forwarded = Counter(
+            "sealroute_requests_forwarded_total",
+            "Requests of HTTP that were forwarded to the node at which their session lives.",
+            ("result",),
+            registry=registry,
+        )
         self.callbacks_waiting = Gauge(
             "sealroute_callbacks_waiting",
             "Callbacks in the outbox, of all nodes on its storage.",

@@ -82,6 +82,7 @@ class ErrorCode(StrEnum):
     CODEC_UNSUPPORTED = "codec_unsupported", "The client supports none of the stream's codecs."
     SERVER_SHUTDOWN = "server_shutdown", "The server is shutting down."
     OVERLOADED = "overloaded", "The server is too busy; try again in a moment."
+    HOME_AWAY = "home_away", "The session's node cannot be reached; try again in a moment."
     INTERNAL = "internal", "The server failed."
 
     # Refusals of the media plane (sfu.media_plane.MediaError).

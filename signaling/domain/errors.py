@@ -157,6 +157,7 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
     _E.CODEC_UNSUPPORTED: _row(Refused, 409, SdkError("OT_UNABLE_TO_SUBSCRIBE", 1600)),
     _E.SERVER_SHUTDOWN: _row(Unavailable, 503, _CONNECT, close_code=SERVICE_RESTART),
     _E.OVERLOADED: _row(Unavailable, 503, _CONNECT),
+    _E.HOME_AWAY: _row(Unavailable, 503, _CONNECT),
     _E.INTERNAL: _row(Unavailable, 500, _SERVER, close_code=INTERNAL_ERROR),
     _E.SDP_INVALID: _row(BadRequest, 400, _DESCRIPTION),
     _E.SDP_TOO_LARGE: _row(BadRequest, 413, _DESCRIPTION),

@@ -1,5 +1,5 @@
-"""What the server's own processes and member services say once somebody has taken them over, and
-what those hear from a server that somebody has; any bytes."""
+"""What the server's own processes, member services and other nodes say once somebody has taken them
+over, and what those hear from a server that somebody has; any bytes."""
 
 import contextlib
 
@@ -16,13 +16,27 @@ from sfu.egress.sip_lines import RedirectLine, SipDownReader, SipUpReader
 from sfu.egress.sip_reports import SipReports
 from sfu.egress.sip_uri import MessageError, Uri
 from sfu.egress.style_lines import StyleReader
+from signaling.domain.errors import PeerProtocolError
 from signaling.egress.members import Member, MemberSocket
+from signaling.links.envelope import GATE_READER, HOME_READER, MAX_ENVELOPE_BYTES, write
 
 _DOWN: tuple[type[LineReader], ...] = (
     DownReader, ConnectorDownReader, CaptionDownReader, SipDownReader, RenderDownReader,
     StyleReader,
 )  # fmt: skip
 ARCHIVE = "00000000-0000-4000-8000-000000000003"
+
+
+def link_messages(data: bytes) -> None:
+    """The first byte chooses the end of the link. What is read is written and read again."""
+    reader = HOME_READER if data[:1] == b"h" else GATE_READER
+    try:
+        message = reader.read(data[1:])
+    except PeerProtocolError:
+        return
+    written = write(message)
+    assert len(written) <= MAX_ENVELOPE_BYTES
+    assert reader.read(written) == message
 
 
 def connector_lines(data: bytes) -> None:

@@ -119,6 +119,7 @@ export const ANSWERS: { readonly [Type in ClientMessage['t']]?: ServerMessage['t
 
 /** Refusals of a client that resumes after which it tries again; any other is the end. */
 export const PASSING: ReadonlySet<string> = new Set([
+  'home_away',
   'internal',
   'no_capacity',
   'overloaded',

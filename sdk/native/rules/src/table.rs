@@ -122,6 +122,7 @@ pub const ANSWERS: &[(&str, &str)] = &[
 
 /// Refusals of a client that resumes after which it tries again; any other is the end.
 pub const PASSING: &[&str] = &[
+    "home_away",
     "internal",
     "no_capacity",
     "overloaded",

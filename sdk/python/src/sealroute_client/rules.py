@@ -118,6 +118,7 @@ ANSWERS: Final = {
 """What answers each request; all others `ok` does."""
 PASSING: Final = frozenset(
     {
+        "home_away",
         "internal",
         "no_capacity",
         "overloaded",

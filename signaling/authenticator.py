@@ -80,3 +80,8 @@ class Authenticator:
         """A session of the project; None also for sessions of other projects."""
         record = await self._sessions.session(session_id)
         return record if record is not None and record.project_id == project.api_key else None
+
+    async def known_session(self, api_key: str, session_id: str) -> SessionRecord | None:
+        """A session that a client names without a token, if it is one of the project it names."""
+        project = await self._projects.project_named(api_key)
+        return None if project is None else await self.session_of(project, session_id)

@@ -50,6 +50,7 @@ from signaling.captions.running import (
 )
 from signaling.captions.service import CaptionParts
 from signaling.clock import Clock, SystemClock
+from signaling.clustered import clustered, joining_of
 from signaling.connectors.running import ConnectorOpener, open_connectors, running_connectors
 from signaling.draining import Drain, DrainEnd, Hurried, StopSignals
 from signaling.egress.distant_stops import running_stops
@@ -65,7 +66,7 @@ from signaling.http.served_certificate import ServedCertificate
 from signaling.ice_servers import ice_servers_of
 from signaling.leaving import Leaving, leave, refuse_joins
 from signaling.logs import configure_logs
-from signaling.memory import MemoryReturn, keep_for_good, system_trim
+from signaling.memory import keep_for_good
 from signaling.metrics import Metrics
 from signaling.renders.own_node import OwnNode
 from signaling.renders.running import renders_of, running_renders
@@ -76,6 +77,7 @@ from signaling.rest.live_actors import LiveActors
 from signaling.rest.member_gate import MemberGate
 from signaling.rest.rooms import Rooms
 from signaling.rest.whip import WhipGate
+from signaling.sampling import sample_counts, sample_lag
 from signaling.sessions.directory import SessionDirectory
 from signaling.storage.base import Store
 from signaling.storage.choosing import Migrate, serving_store
@@ -85,9 +87,7 @@ from signaling.websocket.gate import WebSocketGate
 
 log = structlog.get_logger(__name__)
 
-LAG_SAMPLE_S = 0.5
 MAX_PORT = 65_535
-COUNT_SAMPLE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +172,9 @@ async def running_server(
             plane, clock, settings.signaling, report_event=recorder.notify, ice_servers=ice_servers
         )
         live, members = LiveActors(directory, clock), Members(metrics)
+        others = await stack.enter_async_context(
+            clustered(joining_of(settings, store), authenticator, directory, clock, metrics)
+        )
         parts = ArchiveParts(
             store=store,
             sessions=directory,
@@ -216,13 +219,14 @@ async def running_server(
             ),
             callback_targets=targets,
         )
-        gate = WebSocketGate(authenticator, directory, clock, settings, metrics)
+        gate = WebSocketGate(authenticator, directory, clock, settings, metrics, others.elsewhere)
         readiness, rooms = Readiness(), Rooms(store, clock, settings.rooms, settings.http)
         whip = WhipGate(authenticator, directory, settings.http, metrics)
-        recorders = MemberGate(authenticator, members, clock, metrics)
         downloads = stack.enter_context(contextlib.closing(_downloads(settings, parts)))
-        routes = (*whip.routes(), *downloads.routes(), *recorders.routes())
-        surface = Surface(services, settings.http, gate.handle, rooms, routes, readiness=readiness)
+        routes = (*whip.routes(others.homeward), *downloads.routes(), *_members(services).routes())
+        surface = Surface(
+            services, settings.http, gate.handle, rooms, routes, readiness, homeward=others.homeward
+        )
         web_app = WebApp(surface)
 
         gates = partial(_gates, settings, clock, metrics, [])
@@ -233,8 +237,10 @@ async def running_server(
         refusing = partial(refuse_joins, readiness, directory, metrics)
         leaving = Leaving(runner, directory, services, refusing)
         stack.push_async_callback(leave, leaving, settings.signaling.shutdown_ms / 1000)
+        await others.listen(whip, services, settings.http)
+        stack.callback(others.leave)
         for sampler in (
-            *(_sample_lag(metrics), _sample_counts(metrics, live)),
+            *(sample_lag(metrics), sample_counts(metrics, live)),
             *([] if certificate is None else [certificate.watch()]),
         ):
             stack.push_async_callback(_cancel, asyncio.create_task(sampler))
@@ -244,15 +250,7 @@ async def running_server(
         # Last, so that a failed start does not use up the text of the first start.
         text = await _first_words(store, clock, settings, url)
         addresses = public_addresses(settings.media.public_ips, settings.media.host)
-        log.info(
-            "listening",
-            http_port=port,
-            operations_port=_port_of(operations),
-            media_port=media_port,
-            media_addresses=addresses,
-        )
-        if only_loopback(addresses):
-            log.warning("media on loopback only", advice=ONLY_LOOPBACK)
+        _log_listening(addresses, (port, _port_of(operations), media_port))
         reload = _nothing_to_reload if certificate is None else certificate.reload
         drain = Drain(refusing, lambda: live.counts().connections, clock)
         yield RunningServer(
@@ -368,6 +366,24 @@ def _media_words(addresses: tuple[str, ...]) -> str:
     return f"{text}\n{ONLY_LOOPBACK}" if only_loopback(addresses) else text
 
 
+def _log_listening(media: tuple[str, ...], ports: tuple[int, int | None, int]) -> None:
+    """`ports`: of HTTP, of the operators, and of media."""
+    http_port, operations_port, media_port = ports
+    log.info(
+        "listening",
+        http_port=http_port,
+        operations_port=operations_port,
+        media_port=media_port,
+        media_addresses=media,
+    )
+    if only_loopback(media):
+        log.warning("media on loopback only", advice=ONLY_LOOPBACK)
+
+
+def _members(services: Services) -> MemberGate:
+    return MemberGate(services.authenticator, services.members, services.clock, services.metrics)
+
+
 def _downloads(settings: Settings, archives: ArchiveParts) -> Downloads:
     def count(limit: str) -> None:
         archives.metrics.downloads_refused.labels(limit).inc()
@@ -463,23 +479,3 @@ async def _cancel(task: "asyncio.Task[None]") -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-
-
-async def _sample_lag(metrics: Metrics) -> None:
-    """Measures how late the loop wakes up, which is how long a task blocked it."""
-    loop = asyncio.get_running_loop()
-    while True:
-        due_s = loop.time() + LAG_SAMPLE_S
-        await asyncio.sleep(LAG_SAMPLE_S)
-        metrics.event_loop_lag_seconds.observe(max(0.0, loop.time() - due_s))
-
-
-async def _sample_counts(metrics: Metrics, live: LiveActors) -> None:
-    memory = MemoryReturn(system_trim())
-    while True:
-        counts = live.counts()
-        metrics.sessions.set(counts.sessions)
-        metrics.connections.set(counts.connections)
-        metrics.streams.set(counts.streams)
-        memory.sample(counts.connections)
-        await asyncio.sleep(COUNT_SAMPLE_S)

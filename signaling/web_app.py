@@ -18,6 +18,7 @@ from signaling.metrics import CONTENT_TYPE, Metrics
 from signaling.rest.admin_api import AdminApi
 from signaling.rest.api import RestApi, is_rest_path
 from signaling.rest.call import Services
+from signaling.rest.homeward import Homeward
 from signaling.rest.openapi import OPENAPI_PATH
 from signaling.rest.rooms import ROOMS_PATH, Rooms
 from signaling.rest.served_document import openapi_answer
@@ -38,7 +39,8 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """The parts of the application; `http_media` are the routes of WHIP and WHEP."""
+    """The parts of the application; `http_media` are the routes of WHIP and WHEP,
+    `homeward` the homes of sessions in a cluster."""
 
     services: Services
     http: HttpSettings
@@ -46,6 +48,7 @@ class Surface:
     rooms: Rooms
     http_media: Sequence[web.RouteDef] = ()
     readiness: Readiness = field(default_factory=Readiness)
+    homeward: Homeward | None = None
     web_root: Path = WEB_ROOT
 
 
@@ -78,7 +81,7 @@ class WebApp:
     def __init__(self, surface: Surface) -> None:
         self._surface = surface
         self._storage = StorageCheck(surface.services.store, surface.services.clock)
-        self._rest = RestApi(surface.services, surface.http)
+        self._rest = RestApi(surface.services, surface.http, surface.homeward)
         self._admin = AdminApi(
             surface.services.store, surface.services.clock, self.metrics, surface.http
         )

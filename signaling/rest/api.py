@@ -7,6 +7,7 @@ optional base path `/e2ee` makes end-to-end encrypted sessions the default.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import unquote
 
 import structlog
@@ -23,7 +24,9 @@ from signaling.domain.errors import (
 from signaling.http.answers import Answer, error_answer, xml_error_answer
 from signaling.http.reading import read_body
 from signaling.rest import features
+from signaling.rest.at_home import answered
 from signaling.rest.call import Call, Services
+from signaling.rest.homeward import Homeward, forwarded_of
 from signaling.rest.identity import identify
 from signaling.rest.requests import read_query, read_shape
 from signaling.rest.routes import ROUTES, Route
@@ -100,9 +103,14 @@ def is_rest_path(raw_path: str) -> bool:
 
 
 class RestApi:
-    def __init__(self, services: Services, settings: HttpSettings) -> None:
+    """`homeward`: the homes of sessions in a cluster; None where there is no other node."""
+
+    def __init__(
+        self, services: Services, settings: HttpSettings, homeward: Homeward | None = None
+    ) -> None:
         self._services = services
         self._settings = settings
+        self._homeward = homeward
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answers any request, and never raises."""
@@ -151,9 +159,11 @@ class RestApi:
             accept=request.headers.get("Accept", ""),
             e2ee_default=match.e2ee_default,
         )
-        if route.needs_clear_media is not None:
-            await features.gate(call, route.needs_clear_media)
-        return await route.handler(call)
+        if self._homeward is None:
+            return await _handled(route, call)
+        forwarded = forwarded_of(request, body)
+        here = partial(_handled, route, call)
+        return await answered(self._homeward, route, call, forwarded, here)
 
     @staticmethod
     def _refusal(request: web.Request, template: str, failure: DomainError) -> Answer:
@@ -161,6 +171,12 @@ class RestApi:
         if template == "/session/create" and agent.startswith(_PARSES_XML_ERRORS):
             return xml_error_answer(failure)
         return error_answer(failure)
+
+
+async def _handled(route: Route, call: Call) -> Answer:
+    if route.needs_clear_media is not None:
+        await features.gate(call, route.needs_clear_media)
+    return await route.handler(call)
 
 
 def _response(answer: Answer) -> web.Response:

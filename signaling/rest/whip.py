@@ -10,6 +10,7 @@ import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from aiohttp import web
@@ -21,12 +22,13 @@ from signaling.authenticator import Authenticator
 from signaling.domain.errors import REFUSED_TOKENS, DomainError, ErrorCode, MethodNotAllowed, error
 from signaling.domain.publishing import check_encryption
 from signaling.domain.session_ids import project_of
-from signaling.domain.session_options import MediaMode
+from signaling.domain.session_options import MediaMode, SessionRecord
 from signaling.domain.tokens import Admission
 from signaling.http.answers import error_answer
 from signaling.http.reading import body_chunks, time_for
 from signaling.metrics import Metrics
 from signaling.rest import whip_requests as requests
+from signaling.rest.homeward import Homeward, forwarded_of
 from signaling.sessions.client_slot import JoiningClient
 from signaling.sessions.directory import SessionDirectory
 from signaling.sessions.http_client import HttpClient, hello_of, publish_of
@@ -35,6 +37,8 @@ log = structlog.get_logger(__name__)
 
 MAX_OFFER_BYTES = 131_072
 RESOURCE_BYTES = 16
+_BODY = web.RequestKey("body", str)
+_HOMEWARD: web.RequestKey[Homeward] = web.RequestKey("homeward")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _Beginning = Callable[[HttpClient], Awaitable["_Answered"]]
 CORS = {
@@ -80,12 +84,24 @@ class WhipGate:
         self._metrics = metrics
         self._resources: dict[str, _Resource] = {}
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self, homeward: Homeward | None = None) -> list[web.RouteDef]:
+        """Of one listener. `homeward`: the homes of sessions in a cluster, as requests that come
+        there reach them; None where there is no other node."""
+
+        def at(handler: _Handler) -> _Handler:
+            async def handle(request: web.Request) -> web.StreamResponse:
+                if homeward is not None:
+                    request[_HOMEWARD] = homeward
+                return await handler(request)
+
+            return handle
+
+        endpoint, resource = at(self.handle_endpoint), at(self.handle_resource)
         return [
-            web.route("*", "/whip/{session}", self.handle_endpoint),
-            web.route("*", "/whep/{session}/{stream}", self.handle_endpoint),
-            web.route("*", "/whip/{session}/resource/{resource}", self.handle_resource),
-            web.route("*", "/whep/{session}/{stream}/resource/{resource}", self.handle_resource),
+            web.route("*", "/whip/{session}", endpoint),
+            web.route("*", "/whep/{session}/{stream}", endpoint),
+            web.route("*", "/whip/{session}/resource/{resource}", resource),
+            web.route("*", "/whep/{session}/{stream}/resource/{resource}", resource),
         ]
 
     async def handle_endpoint(self, request: web.Request) -> web.StreamResponse:
@@ -105,7 +121,7 @@ class WhipGate:
         handler = handlers.get(request.method)
         if handler is None:
             return self._with_cors(request, _failed(MethodNotAllowed((*handlers, "OPTIONS"))))
-        return await self._guarded(request, handler)
+        return await self._guarded(request, partial(self._at_resource, handler))
 
     # --- start -------------------------------------------------------------------------------
 
@@ -118,6 +134,9 @@ class WhipGate:
             project_of(session), session, token, origin=request.headers.get("Origin")
         )
         record = admission.session
+        passed = await self._passed_on(request, record)
+        if passed is not None:
+            return passed
         if record.options.media_mode is MediaMode.RELAYED:
             text = "Only routed sessions support WHIP and WHEP."
             raise error(ErrorCode.FEATURE_NEEDS_ROUTED, text)
@@ -192,8 +211,31 @@ class WhipGate:
 
         return begin
 
+    async def _passed_on(
+        self, request: web.Request, record: SessionRecord
+    ) -> web.StreamResponse | None:
+        """What the session's home answers; None: it is here. Errors: `home_away`, and those of the
+        body."""
+        homeward = _homeward_of(request)
+        if homeward is None:
+            return None
+        forwarded = forwarded_of(request, (await self._body(request)).encode())
+        answer = await homeward.answer(record, forwarded)
+        if answer is None:
+            return None
+        response = web.Response(status=answer.status, body=answer.body)
+        response.headers.popall("Content-Type", None)
+        for name, text in answer.headers:
+            response.headers.add(name, text)
+        return response
+
     async def _body(self, request: web.Request) -> str:
         """Errors: `sdp_too_large`, `body_invalid`."""
+        if _BODY not in request:
+            request[_BODY] = await self._read_body(request)
+        return request[_BODY]
+
+    async def _read_body(self, request: web.Request) -> str:
         body = bytearray()
         try:
             async with time_for(request, self._read_timeout_s):
@@ -208,6 +250,18 @@ class WhipGate:
             raise error(ErrorCode.SDP_INVALID) from None
 
     # --- later requests ----------------------------------------------------------------------
+
+    async def _at_resource(self, handler: _Handler, request: web.Request) -> web.StreamResponse:
+        """At the home of the session that the path names. Errors: those of the request."""
+        is_known = request.match_info["resource"] in self._resources
+        if not is_known and _homeward_of(request) is not None:
+            _required_token(request)
+            session = request.match_info["session"]
+            record = await self._authenticator.known_session(project_of(session), session)
+            passed = None if record is None else await self._passed_on(request, record)
+            if passed is not None:
+                return passed
+        return await handler(request)
 
     async def _end(self, request: web.Request) -> web.StreamResponse:
         self._resource(request).client.leave()
@@ -283,6 +337,10 @@ class WhipGate:
             response.headers["Access-Control-Allow-Origin"] = str(origin)
             response.headers["Vary"] = "Origin"
         return response
+
+
+def _homeward_of(request: web.Request) -> Homeward | None:
+    return request.get(_HOMEWARD)
 
 
 def _claimed_project(request: web.Request) -> str:

@@ -21,6 +21,7 @@ from signaling.ice_servers import IceServers
 from signaling.sessions.actor import SessionActor
 from signaling.sessions.client_slot import Timer
 from signaling.sessions.context import ReportEvent, Schedule, SessionContext
+from signaling.sessions.message_sink import MOVED
 
 NO_QUOTAS = Quotas()
 MAX_MUTED = 100_000
@@ -90,6 +91,8 @@ class SessionDirectory:
         )
         self.on_session: Callable[[SessionActor], None] = _ignore_session
         """Called with each session that clients come to."""
+        self.on_use: Callable[[str, bool], None] = _ignore_use
+        """Called when a session has an actor, and when it has none any more."""
         self._actors: dict[SessionId, SessionActor] = {}
         self._lingering: dict[SessionId, Timer] = {}
         self._muted = _Mutes()
@@ -119,6 +122,7 @@ class SessionDirectory:
             actor = SessionActor(record, media, context, partial(self._linger, session))
             self._actors[session] = actor
             actor.state.mute_forced = session in self._muted
+            self.on_use(session, True)
             self.on_session(actor)
         return actor
 
@@ -166,6 +170,17 @@ class SessionDirectory:
             del self._actors[session]
             self._muted.note(session, active=actor.state.mute_forced)
             actor.end("clientDisconnected")
+            self.on_use(session, False)
+
+    def let_go(self, session_id: str) -> None:
+        """The session lives at another node from now on: its clients find it there."""
+        session = SessionId(session_id)
+        actor = self._actors.pop(session, None)
+        if (timer := self._lingering.pop(session, None)) is not None:
+            timer.cancel()
+        if actor is not None:
+            actor.end(MOVED)
+            self.on_use(session, False)
 
     def refuse_joins(self) -> None:
         """From now on every join is refused with `server_shutdown`; present clients can resume."""
@@ -185,6 +200,10 @@ class SessionDirectory:
 
 def _ignore_session(_actor: SessionActor) -> None:
     """Used where nobody asks."""
+
+
+def _ignore_use(_session: str, _is_used: bool) -> None:
+    """Used by a node without others."""
 
 
 def _ignore_event(_record: SessionRecord, _event: Notify) -> None:

@@ -6,6 +6,10 @@ from typing import Protocol
 from signaling.protocol import messages as m
 from signaling.protocol.codec import Encoding, encode
 
+MOVED = "homeMoved"
+"""A reason to close that no client is told: its session lives at another node from now on, and it
+finds that when it comes back."""
+
 
 class EncodedMessage:
     """A message to clients, encoded once per encoding for any number of receivers."""
@@ -65,4 +69,5 @@ class MessageSink(Protocol):
     def send(self, outgoing: EncodedMessage) -> None: ...
     def send_batch(self, batch: EncodedBatch) -> None: ...
     def close(self, reason: str) -> None:
-        """Sends `Disconnected` with the reason after all earlier messages, then closes."""
+        """Sends `Disconnected` with the reason after all earlier messages, then closes; `MOVED`
+        closes without a word."""

@@ -6,27 +6,22 @@ does not read costs a bounded queue for a bounded time.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 from aiohttp import WSMessage, WSMsgType, web
 
 from config.settings import Settings
-from sfu.ids import ConnectionId, short
-from signaling import audit
 from signaling.authenticator import Authenticator
 from signaling.clock import Clock
 from signaling.domain.errors import (
     ERRORS,
-    REFUSED_TOKENS,
     DomainError,
     ErrorCode,
     PeerProtocolError,
     Refused,
     Unavailable,
     error,
-    sdk_error,
 )
 from signaling.domain.intake import Intake, IntakeRates
 from signaling.http.websocket_connection import WebSocketConnection
@@ -38,11 +33,10 @@ from signaling.protocol.codec import (
     Encoding,
     decode,
 )
-from signaling.sessions.actor import SessionActor
-from signaling.sessions.client_slot import JoiningClient
 from signaling.sessions.directory import SessionDirectory
-from signaling.sessions.message_sink import EncodedMessage
+from signaling.websocket.elsewhere import Comer, Elsewhere
 from signaling.websocket.sink import CLOSE_CODES, SendQueues, WebSocketSink
+from signaling.websocket.slots import Seating, Slot, answer_error
 
 log = structlog.get_logger(__name__)
 
@@ -69,22 +63,6 @@ _CONTROL = (WSMsgType.PING, WSMsgType.PONG)
 _DATA = (WSMsgType.BINARY, WSMsgType.TEXT)
 
 
-@dataclass(slots=True)
-class _Client:
-    """A client that joined or resumed on this WebSocket."""
-
-    actor: SessionActor
-    connection: ConnectionId
-    sink: WebSocketSink
-
-    def send(self, outgoing: EncodedMessage) -> None:
-        self.actor.answer(self.connection, self.sink, outgoing)
-
-    @property
-    def is_here(self) -> bool:
-        return self.actor.is_at(self.connection, self.sink)
-
-
 @dataclass(frozen=True, slots=True)
 class _Socket:
     """One WebSocket with its sink and the HTTP connection under it."""
@@ -105,9 +83,11 @@ class WebSocketGate:
         clock: Clock,
         settings: Settings,
         metrics: Metrics,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
-        self._authenticator = authenticator
-        self._directory = directory
+        """`elsewhere`: the other nodes of a cluster; None where there is no other."""
+        self._elsewhere = elsewhere
+        self._seating = Seating(authenticator, directory, metrics)
         self._clock = clock
         self._signaling = settings.signaling
         self._origins = frozenset(settings.http.allowed_origins.split())
@@ -172,7 +152,7 @@ class WebSocketGate:
         try:
             client = await self._welcome(socket, origin)
         except DomainError as refused:
-            _answer_error(socket.sink.send, refused)
+            answer_error(socket.sink.send, refused)
             socket.sink.end(ERRORS[refused.code].close_code)
             socket.connection.await_client()
             self._metrics.joins.labels(refused.code.value).inc()
@@ -182,9 +162,9 @@ class WebSocketGate:
         try:
             await self._listen(socket, client)
         finally:
-            client.actor.detach(client.connection, socket.sink)
+            client.detach()
 
-    async def _welcome(self, socket: _Socket, origin: str | None) -> _Client | None:
+    async def _welcome(self, socket: _Socket, origin: str | None) -> Slot | None:
         """Errors: those of the first message, of admission and of joining."""
         try:
             # The TLS handshake and the request head count toward this time.
@@ -202,8 +182,7 @@ class WebSocketGate:
         hello = _decode(frame, socket.encoding)
         if not isinstance(hello, m.Hello):
             raise PeerProtocolError(ErrorCode.INVALID_MESSAGE, "The first message must be 'hello'.")
-        sink = socket.sink
-        client = self._resume(hello, sink) or await self._join(hello, sink, origin)
+        client = await self._slot(hello, frame, socket, origin)
         socket.connection.admit()
         self._metrics.joins.labels("ok").inc()
         self._metrics.join_seconds.observe(self._clock.monotonic_s() - begin_s)
@@ -229,44 +208,24 @@ class WebSocketGate:
             )
         return frame if frame.type in _DATA else None
 
-    def _resume(self, hello: m.Hello, sink: WebSocketSink) -> _Client | None:
-        """Resumes a connection. The resume token replaces the client token, which may have expired.
+    async def _slot(
+        self, hello: m.Hello, frame: WSMessage, socket: _Socket, origin: str | None
+    ) -> Slot:
+        """Errors: those of admission, of resuming and of joining."""
+        seating, sink = self._seating, socket.sink
+        admission = None if hello.resume is not None else await seating.admit(hello, origin)
+        if self._elsewhere is not None:
+            record = await seating.record(hello) if admission is None else admission.session
+            data = frame.data.encode() if isinstance(frame.data, str) else frame.data
+            comer = Comer(hello, data, record, socket.encoding, sink, origin, admission)
+            slot = await self._elsewhere.slot(comer)
+            if slot is not None:
+                return slot
+        if admission is None:
+            return seating.resume(hello, sink)
+        return seating.join(hello, admission, sink)
 
-        Errors: `resume_unknown`, `overloaded`. An unknown token does not become a join: the other
-        clients would see a connection come and go, and the client would not know what it lost.
-        """
-        if hello.resume is None:
-            return None
-        actor = self._directory.find(hello.session_id)
-        try:
-            connection = None if actor is None else actor.resume(hello, sink)
-        except DomainError as refused:
-            raise _answering(refused, hello) from None
-        if actor is None or connection is None:
-            raise _answering(error(ErrorCode.RESUME_UNKNOWN), hello)
-        return _Client(actor, connection, sink)
-
-    async def _join(self, hello: m.Hello, sink: WebSocketSink, origin: str | None) -> _Client:
-        try:
-            admission = await self._authenticator.authenticate(
-                hello.api_key, hello.session_id, hello.token, origin=origin
-            )
-        except DomainError as refused:
-            if refused.code in REFUSED_TOKENS:
-                self._metrics.authentication_failures.labels("websocket", refused.code.value).inc()
-                audit.credentials_refused("websocket", refused, hello.api_key)
-            raise _answering(refused, hello) from None
-        try:
-            actor = self._directory.open(admission.session, admission.quotas)
-        except DomainError as refused:
-            raise _answering(refused, hello) from None
-        joining = JoiningClient.of(admission)
-        try:
-            return _Client(actor, actor.join(hello, joining, sink), sink)
-        except DomainError as refused:
-            raise _answering(refused, hello) from None
-
-    async def _listen(self, socket: _Socket, client: _Client) -> None:
+    async def _listen(self, socket: _Socket, client: Slot) -> None:
         interval_s = self._signaling.keep_alive_ms / 1000
         intake = Intake(self._rates, self._now_ms())
         invalid = 0
@@ -275,7 +234,7 @@ class WebSocketGate:
             while invalid < MAX_INVALID_MESSAGES:
                 frame = await _receive_within(interval_s, socket)
                 if frame is None:
-                    log.info("silent client", connection=short(client.connection))
+                    log.info("silent client", connection=client.name)
                     socket.sink.end(CLOSE_CODES["networkDisconnected"])
                     return
                 if frame.type not in _DATA and frame.type not in _CONTROL:
@@ -295,13 +254,13 @@ class WebSocketGate:
             self._metrics.websocket_messages.labels("in").inc(received)
 
     def _take(
-        self, frame: WSMessage, socket: _Socket, client: _Client, intake: Intake
+        self, frame: WSMessage, socket: _Socket, client: Slot, intake: Intake
     ) -> DomainError | None:
         """Handles one frame; returns the refusal if it violated the protocol or the rates."""
         if not intake.admits(len(frame.data), self._now_ms()):
             refused: DomainError = Refused(ErrorCode.RATE_LIMITED)
             if frame.type in _DATA:
-                _answer_error(client.send, refused)
+                answer_error(client.answer, refused)
             self._metrics.websocket_refused.labels("undecoded").inc()
             return refused
         if frame.type in _CONTROL:
@@ -310,35 +269,35 @@ class WebSocketGate:
             return None
         return self._serve(frame, socket, client)
 
-    def _serve(self, frame: WSMessage, socket: _Socket, client: _Client) -> DomainError | None:
+    def _serve(self, frame: WSMessage, socket: _Socket, client: Slot) -> DomainError | None:
         """Handles one message; returns the refusal if it violated the protocol or the rates."""
         if not client.is_here:
             return None
         try:
             message = _decode(frame, socket.encoding)
         except PeerProtocolError as refused:
-            _answer_error(client.send, refused)
+            answer_error(client.answer, refused)
             self._metrics.websocket_refused.labels(refused.code.value).inc()
             return refused
         try:
-            client.actor.handle_request(client.connection, message)
+            client.handle(message, frame.data)
         except DomainError as refused:
-            _answer_error(client.send, refused, message)
+            answer_error(client.answer, refused, message)
             self._metrics.websocket_refused.labels(refused.code.value).inc()
             return refused if refused.code is ErrorCode.RATE_LIMITED else None
         except Exception:
-            log.exception("request failed", connection=short(client.connection))
-            _answer_error(client.send, Unavailable(ErrorCode.INTERNAL), message)
+            log.exception("request failed", connection=client.name)
+            answer_error(client.answer, Unavailable(ErrorCode.INTERNAL), message)
         return None
 
-    def _expel(self, socket: _Socket, client: _Client) -> None:
+    def _expel(self, socket: _Socket, client: Slot) -> None:
         """Disconnects a client that keeps exceeding its rates; it cannot resume."""
-        log.info("message flood", connection=short(client.connection))
+        log.info("message flood", connection=client.name)
         refused = Refused(ErrorCode.MESSAGE_FLOOD)
         self._metrics.websocket_dropped.labels(refused.code.value).inc()
-        _answer_error(client.send, refused)
+        answer_error(client.answer, refused)
         socket.connection.hang_up(ERRORS[refused.code].close_code)
-        client.actor.expel(client.connection)
+        client.expel()
 
     def _note_dropped(self, reason: str) -> None:
         self._metrics.websocket_dropped.labels(reason).inc()
@@ -376,32 +335,3 @@ def _decode(frame: WSMessage, encoding: Encoding) -> m.ClientMessage:
             ErrorCode.INVALID_MESSAGE, "The frame's type does not match the subprotocol."
         )
     return decode(frame.data, encoding)
-
-
-def _answering(refused: DomainError, request: m.Request) -> DomainError:
-    """Attaches the request that an error answers."""
-    refused.__dict__["request"] = request
-    return refused
-
-
-def _answered(refused: DomainError) -> int | None:
-    return refused.request_id if isinstance(refused, PeerProtocolError) else None
-
-
-def _answer_error(
-    send: Callable[[EncodedMessage], None], refused: DomainError, request: m.Request | None = None
-) -> None:
-    request = request or refused.__dict__.get("request")
-    tag = None if request is None else request.__struct_config__.tag
-    name, number = sdk_error(refused.code, str(tag) if tag is not None else None)
-    send(
-        EncodedMessage(
-            m.Error(
-                code=refused.code.value,
-                name=name,
-                number=number,
-                message=refused.message,
-                re=_answered(refused) if request is None else request.id,
-            )
-        )
-    )

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from aiohttp import WSCloseCode, web
 
-from signaling.domain.errors import SERVICE_RESTART
+from signaling.domain.errors import ERRORS, SERVICE_RESTART, ErrorCode
 from signaling.http.websocket_connection import WebSocketConnection
 from signaling.protocol import messages as m
 from signaling.protocol.codec import Encoding
-from signaling.sessions.message_sink import EncodedBatch, EncodedMessage, frame_header
+from signaling.sessions.message_sink import MOVED, EncodedBatch, EncodedMessage, frame_header
 
 SLOW_READER_S = 10.0
 """How long the oldest message may wait for a client to read before its WebSocket is dropped."""
@@ -23,6 +23,8 @@ BROADCAST_SHARE = 4
 clients that do not read."""
 _PING = 0x89
 _PONG = 0x8A
+AWAY = ERRORS[ErrorCode.HOME_AWAY].close_code
+"""Clients come back at once, through any node."""
 CLOSE_CODES = {
     "clientDisconnected": WSCloseCode.OK,
     "forceDisconnected": 4403,
@@ -86,6 +88,15 @@ class WebSocketSink:
         if self._connection.writing_paused:
             self._check_limits(broadcast=False)
 
+    def relay(self, frames: bytes, count: int, *, broadcast: bool) -> None:
+        """Sends `count` frames that another node has made."""
+        if self._gone():
+            return
+        self._put(frames)
+        self.sent += count
+        if self._connection.writing_paused:
+            self._check_limits(broadcast)
+
     def ping(self) -> None:
         """Asks the other end's WebSocket, not its program, whether it is there."""
         self._control(_PING, b"")
@@ -101,7 +112,9 @@ class WebSocketSink:
                 self._check_limits(broadcast=False)
 
     def close(self, reason: str) -> None:
-        if self._closing is None:
+        if reason == MOVED:
+            self.end(AWAY)
+        elif self._closing is None:
             goodbye = m.Disconnected(reason=reason)  # type: ignore[arg-type]
             self.send(EncodedMessage(goodbye))
             self.end(CLOSE_CODES[reason])

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from sealroute_client import Session
 
+from tests.node_world import running_nodes
 from tests.served import Server
 
 
@@ -21,3 +22,9 @@ async def sessions():
     joined: list[Session] = []
     yield joined
     await asyncio.gather(*(session.disconnect() for session in joined))
+
+
+@pytest.fixture
+async def nodes(postgres_server, tmp_path, monkeypatch):
+    async with running_nodes(postgres_server, tmp_path, monkeypatch) as running:
+        yield running

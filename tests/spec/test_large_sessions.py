@@ -82,3 +82,15 @@ async def test_a_small_session_waits_for_nothing():
     ann = await house.joined()
     ben = await house.joined()
     assert connections(ann) == [f"+{ben.connection}"]
+
+
+async def test_the_first_event_after_a_quiet_time_waits_for_nothing_and_the_next_ones_do(crowd):
+    house, (ann, *_) = crowd
+    first = await house.joined()
+    house.time.advance(0)
+    assert connections(ann) == [f"+{first.connection}"]
+    later = [await house.joined() for _ in range(2)]
+    house.time.advance(0)
+    assert connections(ann) == [f"+{first.connection}"]
+    house.time.advance(MAX_BATCH_S)
+    assert connections(ann) == [f"+{one.connection}" for one in (first, *later)]

@@ -68,8 +68,9 @@ class NativeSessionMedia:
         return client
 
     def _part_of_next_client(self) -> SessionPart:
-        sinks = {part.context.worker: part.sinks for part in self.parts}
-        context = self._plane.context_of_client(sinks)
+        context = self._plane.context_of_client(
+            lambda: {part.context.worker: part.sinks for part in self.parts}
+        )
         found = (part for part in self.parts if part.context is context)
         return next(found, None) or self._add_part(context)
 
@@ -220,11 +221,13 @@ class NativeMediaPlane:
     def has_living(self) -> bool:
         return len(self._ended) < len(self.contexts)
 
-    def context_of_client(self, sinks: Mapping[int, int]) -> PlaneContext:
-        """The core of a session's next client. `sinks`: the streams that the session sends from
-        each of its workers. With one core nothing is measured."""
+    def context_of_client(self, count_sinks: Callable[[], Mapping[int, int]]) -> PlaneContext:
+        """The core of a session's next client. `count_sinks`: the streams that the session sends
+        from each of its workers, by a look at all its clients. With one core nothing is measured
+        or counted."""
         if len(self.contexts) == 1:
             return self.contexts[0]
+        sinks = count_sinks()
         own = [worker for worker in sinks if worker not in self._ended] or list(sinks)
         loads = {
             context.worker: WorkerLoad(

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signaling.domain import jwt_claims
 from signaling.domain.errors import DomainError, ErrorCode, Unauthorized
 from signaling.domain.projects import Project, new_project
 from signaling.domain.roles import CAPABILITIES, Role
@@ -261,6 +262,58 @@ def test_a_key_in_the_header_is_not_believed():
         headers={"jku": "https://evil.example/keys", "kid": "../../dev/null"},
     )
     assert refusal_of(token) is ErrorCode.AUTHENTICATION_FAILED
+
+
+def with_header(header: bytes, claims: bytes | None = None) -> str:
+    """A legacy token whose signature is right for these bytes."""
+    body = json.dumps(legacy_claims()).encode() if claims is None else claims
+    signed_part = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in (header, body))
+    signature = hmac.digest(PROJECT.api_secret.encode(), signed_part, "sha256")
+    return b".".join([signed_part, base64.urlsafe_b64encode(signature).rstrip(b"=")]).decode()
+
+
+def test_a_header_may_say_more_than_the_algorithm():
+    assert verify(with_header(b'{"kid":"a","alg":"HS256","typ":"JWT","x":[1]}'))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b'{"alg":"HS256","crit":["exp"]}',
+        b'{"alg":"HS256","crit":[]}',
+        b'{"alg":"HS256","b64":false,"crit":["b64"]}',
+        b'{"alg":"HS256","b64":false}',
+        b'{"alg":"HS256","kid":7}',
+        b'{"alg":["HS256"]}',
+        b'{"alg":"hs256"}',
+        b'{"typ":"JWT"}',
+        b'["HS256"]',
+        b"HS256",
+        b"",
+    ],
+)
+def test_a_header_that_means_something_else_is_refused(header):
+    assert refusal_of(with_header(header)) is ErrorCode.AUTHENTICATION_FAILED
+
+
+@pytest.mark.parametrize("claims", [b"[]", b"7", b"null", b"{", b"\xff", b""])
+def test_signed_bytes_that_are_no_claims_are_refused(claims):
+    token = with_header(b'{"alg":"HS256"}', claims)
+    assert refusal_of(token) is ErrorCode.AUTHENTICATION_FAILED
+
+
+@given(st.integers(0, 2**31), st.sampled_from("=.-_+/ A\n\u0131"), st.sampled_from([0, 1]))
+def test_own_reading_of_a_token_accepts_no_more_than_the_library(position, character, removed):
+    token = legacy()
+    position %= len(token) + 1
+    changed = token[:position] + character + token[position + removed :]
+    try:
+        claims = jwt_claims.verified(changed, PROJECT, "secret", NOW_S)
+    except Unauthorized:
+        return
+    options = {"verify_exp": False, "verify_iat": False}
+    known = jwt.decode(changed, PROJECT.api_secret, algorithms=["HS256"], options=options)
+    assert claims == known == legacy_claims()
 
 
 def test_the_token_of_another_project_is_refused():

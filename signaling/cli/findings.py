@@ -27,10 +27,12 @@ class Finding:
 
 def table(findings: Iterable[Finding]) -> str:
     lines = []
-    for finding in findings:
-        lines.append(f"{finding.state:8}{finding.check:18}{finding.detail}")
+    rows = list(findings)
+    width = max([17, *(len(row.check) for row in rows)]) + 1
+    for finding in rows:
+        lines.append(f"{finding.state:8}{finding.check:{width}}{finding.detail}")
         if finding.advice:
-            lines.append(f"{'':26}→ {finding.advice}")
+            lines.append(f"{'':{width + 8}}→ {finding.advice}")
     return "\n".join(lines)
 
 

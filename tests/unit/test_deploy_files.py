@@ -240,3 +240,18 @@ def test_the_service_gives_the_server_what_it_asks_for():
     assert service["ProtectSystem"] == "strict"
     assert service["NoNewPrivileges"] == "yes"
     assert "AF_NETLINK" in service["RestrictAddressFamilies"]
+
+
+COPIED_TO = re.compile(r"\b(?:cp|install -m \S+) [^&|#]*?\s(/[\w./-]+/)(?:\S*)(?:\s|$)")
+ALWAYS_THERE = {"/etc/sysctl.d/", "/etc/systemd/system/"}
+"""Debian's procps and systemd have them; there is no /etc/sysusers.d, for one."""
+
+
+@pytest.mark.parametrize("page", sorted(Path("docs").glob("*.md")), ids=lambda page: page.stem)
+def test_what_a_page_copies_goes_to_a_folder_that_is_there_or_was_made(page) -> None:
+    made: set[str] = set()
+    for line in page.read_text().splitlines():
+        for folders in re.findall(r"\b(?:install -d|mkdir -p)(?: -m \d+)?((?: /[\w./-]+)+)", line):
+            made |= {f"{folder.rstrip('/')}/" for folder in folders.split()}
+        for folder in COPIED_TO.findall(line):
+            assert folder in made | ALWAYS_THERE, line

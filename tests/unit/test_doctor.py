@@ -38,6 +38,7 @@ from sfu.core_api import COUNTERS, DROP_REASONS
 from signaling.cli import doctor_machine, doctor_renders, doctor_server, doctor_tls, doctor_turn
 from signaling.cli.doctor import address_finding, examine
 from signaling.cli.doctor_server import Local, local_findings, local_server
+from signaling.cli.findings import Finding, table
 from signaling.connectors import running
 from signaling.egress import styles
 from signaling.metrics import Metrics
@@ -439,3 +440,15 @@ def test_turn_without_its_secret_is_reported(tmp_path):
 )
 def test_a_relay_at_an_address_that_nobody_reaches_is_reported(address, state):
     assert doctor_turn.relay_finding("turn:x", address).state == state
+
+
+def test_what_a_check_says_stands_apart_from_its_name() -> None:
+    rows = [
+        Finding("disk", "ok", "9 MB free"),
+        Finding("archives in buckets", "warning", "at any address", "Forbid it."),
+    ]
+    assert table(rows).splitlines() == [
+        "ok      disk                9 MB free",
+        "warning archives in buckets at any address",
+        "                            → Forbid it.",
+    ]

@@ -80,10 +80,6 @@ class Reader:
     def finals(self) -> list[str]:
         return [event.caption for event, _ in self.received if event.is_final]
 
-    async def final(self, count: int = 1) -> str:
-        await until(lambda: len(self.finals()) >= count, SPOKEN_S)
-        return self.finals()[count - 1]
-
 
 @pytest.fixture
 async def site(tmp_path):

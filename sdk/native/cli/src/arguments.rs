@@ -112,6 +112,7 @@ fn settings(
         token: token.ok_or("There is no token: give --token-file, or set SEALROUTE_TOKEN")?,
         secret: secret.transpose()?,
         ca_file: given.take("--ca-file").map(PathBuf::from),
+        codecs: None,
     })
 }
 

@@ -37,16 +37,19 @@ pub(crate) fn event(event: &Event) {
             return;
         }
         Event::Disconnected { reason } => json!({ "reason": reason }),
-        Event::ConnectionCreated { connection_id }
-        | Event::ConnectionDestroyed { connection_id } => {
+        Event::ConnectionCreated(connection) => {
+            json!({ "connectionId": connection.connection_id })
+        }
+        Event::ConnectionDestroyed { connection_id } => {
             json!({ "connectionId": connection_id })
         }
         Event::StreamReceived(stream) => {
             json!({ "streamId": stream.stream_id, "connectionId": stream.connection_id })
         }
-        Event::StreamDropped { stream_id }
-        | Event::StreamChanged { stream_id }
-        | Event::Published { stream_id, .. } => json!({ "streamId": stream_id }),
+        Event::StreamChanged(stream) => json!({ "streamId": stream.stream_id }),
+        Event::StreamDropped { stream_id } | Event::Published { stream_id, .. } => {
+            json!({ "streamId": stream_id })
+        }
         Event::Signal {
             from,
             kind,

@@ -6,8 +6,8 @@ use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 
 use mio::{Poll, Waker};
-use sealroute_e2ee::{EncryptionSecret, Track};
-use sealroute_protocol::messages::CodecName;
+use sealroute_e2ee::{Codec, EncryptionSecret, Track};
+use sealroute_protocol::messages::{Capabilities, CodecName, ConnectionInfo};
 use sealroute_rules::is_id;
 use sealroute_session::{
     ClientInfo, Credentials, PublicationId, PublishOptions, Session, SessionError,
@@ -24,12 +24,12 @@ use crate::settings::Settings;
 use crate::traits::{Capturer, Observer, Renderer};
 
 const NO_THREAD: SessionError = SessionError::ConnectFailed("The system has no room for a client");
-const CODECS: [CodecName; 5] = [
-    CodecName::Opus,
-    CodecName::Vp8,
-    CodecName::Vp9,
-    CodecName::H264,
-    CodecName::Av1,
+const CODECS: [(Codec, CodecName); 5] = [
+    (Codec::Opus, CodecName::Opus),
+    (Codec::Vp8, CodecName::Vp8),
+    (Codec::Vp9, CodecName::Vp9),
+    (Codec::H264, CodecName::H264),
+    (Codec::Av1, CodecName::Av1),
 ];
 
 /// A client of one session. Every call may come from any thread, also from callbacks.
@@ -71,7 +71,7 @@ impl Client {
             session_id: settings.session_id,
             token: settings.token,
         };
-        let session = Session::new(credentials, info(), random()?);
+        let session = Session::new(credentials, info(settings.codecs.as_deref()), random()?);
         let parts = Parts {
             session,
             poll,
@@ -148,6 +148,17 @@ impl Client {
         self.ask(|reply| Command::ConnectionId { reply })
     }
 
+    /// What the server says of this client, and what its token permits.
+    pub fn own_connection(&self) -> Result<(ConnectionInfo, Capabilities), SessionError> {
+        self.ask(|reply| Command::OwnConnection { reply })
+    }
+
+    /// A decoder cannot go on: the video of a subscription begins again, with a key frame.
+    pub fn request_key_frame(&self, subscription: SubscriptionId) {
+        self.commands
+            .send(Command::RequestKeyFrame { subscription });
+    }
+
     /// Begins to publish what the capturer makes.
     pub fn publish(
         &self,
@@ -161,7 +172,7 @@ impl Client {
         })
     }
 
-    /// Ends an own stream for everybody.
+    /// Ends an own stream foreverybody.
     pub fn unpublish(&self, publication: PublicationId) -> Result<(), SessionError> {
         self.ask(|reply| Command::Unpublish { publication, reply })
     }
@@ -251,11 +262,13 @@ impl Drop for Client {
     }
 }
 
-fn info() -> ClientInfo {
+fn info(received: Option<&[Codec]>) -> ClientInfo {
+    let is_received = |codec| received.is_none_or(|some| some.contains(&codec));
+    let known = CODECS.iter().filter(|(codec, _)| is_received(*codec));
     ClientInfo {
         name: "sealroute-native".into(),
         version: env!("CARGO_PKG_VERSION").into(),
-        codecs: CODECS.to_vec(),
+        codecs: known.map(|(_, name)| *name).collect(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Sender, SyncSender};
 
 use mio::Waker;
 use sealroute_e2ee::{SessionKey, Track};
+use sealroute_protocol::messages::{Capabilities, ConnectionInfo};
 use sealroute_session::{
     PublicationId, PublishOptions, SessionError, SubscribeOptions, SubscriptionId,
 };
@@ -72,6 +73,12 @@ pub(crate) enum Command {
     },
     ConnectionId {
         reply: Reply<String>,
+    },
+    OwnConnection {
+        reply: Reply<(ConnectionInfo, Capabilities)>,
+    },
+    RequestKeyFrame {
+        subscription: SubscriptionId,
     },
     Disconnect,
 }

@@ -258,6 +258,14 @@ impl Network {
             Command::ConnectionId { reply } => {
                 let _ = reply.send(Ok(self.session.connection_id().to_owned()));
             }
+            Command::OwnConnection { reply } => {
+                let own = self.session.own_connection().cloned();
+                let both = own.zip(self.session.capabilities().cloned());
+                let _ = reply.send(both.ok_or(SessionError::NotConnected));
+            }
+            Command::RequestKeyFrame { subscription } => {
+                self.session.request_key_frame(subscription);
+            }
             Command::Disconnect => {
                 self.session.disconnect(now);
                 self.is_dropped = true;

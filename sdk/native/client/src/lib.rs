@@ -27,6 +27,7 @@ mod websocket;
 
 pub use client::Client;
 pub use sealroute_e2ee::{Codec, EncryptionSecret, Track};
+pub use sealroute_protocol::messages::{Capabilities, ConnectionInfo, StreamInfo, VideoType};
 pub use sealroute_session::{
     Event, NotSent, PublicationId, PublishOptions, SessionError, StreamState, SubscribeOptions,
     SubscriptionId,

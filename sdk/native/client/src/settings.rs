@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use sealroute_e2ee::EncryptionSecret;
+use sealroute_e2ee::{Codec, EncryptionSecret};
 
 /// Of one session. Never printed.
 pub struct Settings {
@@ -19,6 +19,8 @@ pub struct Settings {
     pub secret: Option<EncryptionSecret>,
     /// Certificates (PEM) that are trusted instead of the system's.
     pub ca_file: Option<PathBuf>,
+    /// What it can receive; none: all that there is.
+    pub codecs: Option<Vec<Codec>>,
 }
 
 impl fmt::Debug for Settings {

@@ -9,7 +9,9 @@ use crate::SecretError;
 
 const LENGTHS: std::ops::RangeInclusive<usize> = 8..=256;
 
-/// A checked secret in the one spelling (NFC) that equal texts have. Wiped when dropped.
+/// A checked secret in the one spelling (NFC) that equal texts have. Wiped when dropped, and each copy
+/// of it.
+#[derive(Clone)]
 pub struct EncryptionSecret(Zeroizing<String>);
 
 impl EncryptionSecret {

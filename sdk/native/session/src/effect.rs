@@ -4,7 +4,7 @@ use std::fmt;
 
 use sealroute_e2ee::{Codec, Track};
 use sealroute_protocol::ClientMessage;
-use sealroute_protocol::messages::{Direction, StreamInfo};
+use sealroute_protocol::messages::{ConnectionInfo, Direction, StreamInfo};
 
 use crate::SessionError;
 
@@ -152,10 +152,7 @@ pub enum Event {
     /// Something is wrong, and it goes on, or `Disconnected` follows.
     Error(SessionError),
     /// Somebody joined.
-    ConnectionCreated {
-        /// Whose.
-        connection_id: String,
-    },
+    ConnectionCreated(ConnectionInfo),
     /// Somebody left.
     ConnectionDestroyed {
         /// Whose.
@@ -168,11 +165,8 @@ pub enum Event {
         /// Which.
         stream_id: String,
     },
-    /// A stream of somebody else changed; the directory has it.
-    StreamChanged {
-        /// Which.
-        stream_id: String,
-    },
+    /// A stream of somebody else changed, to this.
+    StreamChanged(StreamInfo),
     /// An own stream is there, for the first time or again.
     Published {
         /// Which.
@@ -298,11 +292,11 @@ impl Event {
             Self::Reconnected { .. } => "sessionReconnected",
             Self::Disconnected { .. } => "sessionDisconnected",
             Self::Error(_) => "error",
-            Self::ConnectionCreated { .. } => "connectionCreated",
+            Self::ConnectionCreated(_) => "connectionCreated",
             Self::ConnectionDestroyed { .. } => "connectionDestroyed",
             Self::StreamReceived(_) => "streamCreated",
             Self::StreamDropped { .. } => "streamDestroyed",
-            Self::StreamChanged { .. } => "streamPropertyChanged",
+            Self::StreamChanged(_) => "streamPropertyChanged",
             Self::Published { .. } => "published",
             Self::PublicationEnded { .. } => "unpublished",
             Self::PublicationError { .. } => "publisherError",

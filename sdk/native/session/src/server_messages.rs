@@ -21,7 +21,7 @@ impl Session {
             }
             ServerMessage::StreamCreated(message) => self.on_stream_created(message.stream, now),
             ServerMessage::StreamDestroyed(message) => self.on_stream_destroyed(message.stream_id),
-            ServerMessage::StreamPropertyChanged(message) => self.on_stream_changed(message),
+            ServerMessage::StreamPropertyChanged(message) => self.on_stream_changed(&message),
             ServerMessage::DownlinkOffer(offer) => self.on_offer(offer, now),
             ServerMessage::SubscriberConnected(message) => {
                 self.on_subscriber_connected(&message.subscriber_id);
@@ -53,15 +53,15 @@ impl Session {
 
     fn on_connection(&mut self, connection: &ConnectionInfo) {
         if self.directory.add_connection(connection) {
-            let connection_id = connection.connection_id.clone();
-            self.tell(Event::ConnectionCreated { connection_id });
+            self.tell(Event::ConnectionCreated(connection.clone()));
         }
     }
 
-    fn on_stream_changed(&mut self, message: StreamPropertyChanged) {
-        if self.directory.change_stream(&message) {
-            let stream_id = message.stream_id;
-            self.tell(Event::StreamChanged { stream_id });
+    fn on_stream_changed(&mut self, message: &StreamPropertyChanged) {
+        if self.directory.change_stream(message)
+            && let Some(stream) = self.directory.stream(&message.stream_id)
+        {
+            self.tell(Event::StreamChanged(stream.clone()));
         }
     }
 

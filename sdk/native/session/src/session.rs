@@ -46,6 +46,8 @@ pub struct Session {
     pub(crate) asked: BTreeMap<Number, Asked>,
     pub(crate) effects: VecDeque<Effect>,
     pub(crate) connection_id: String,
+    /// As the server described it when it was joined, or joined again.
+    pub(crate) own_connection: Option<ConnectionInfo>,
     pub(crate) capabilities: Option<Capabilities>,
     pub(crate) resume: Option<String>,
     /// Messages since the welcome of the present WebSocket; later ones come again.
@@ -81,6 +83,7 @@ impl Session {
             asked: BTreeMap::new(),
             effects: VecDeque::new(),
             connection_id: String::new(),
+            own_connection: None,
             capabilities: None,
             resume: None,
             received: 0,
@@ -109,6 +112,11 @@ impl Session {
     /// This client, as the others know it; empty before it is connected.
     pub fn connection_id(&self) -> &str {
         &self.connection_id
+    }
+
+    /// The same, with what the server says of it; none before it is connected.
+    pub fn own_connection(&self) -> Option<&ConnectionInfo> {
+        self.own_connection.as_ref()
     }
 
     /// What the token permits; none before it is connected.

@@ -286,6 +286,7 @@ impl Session {
         let connection_id = &welcome.connection.connection_id;
         let is_other = self.connection_id != *connection_id;
         connection_id.clone_into(&mut self.connection_id);
+        self.own_connection = Some(welcome.connection.clone());
         self.capabilities = Some(welcome.capabilities.clone());
         self.resume = Some(welcome.resume.clone());
         (self.received, self.is_up) = (0, true);

@@ -17,10 +17,10 @@ SIDE_BY_SIDE := --no-print-directory --jobs=$(JOBS) --output-sync=target
 
 # The core of the native SDKs is a workspace of its own; what both need is built once.
 # Without a package named it takes the pure crates; those with transports and sockets bring str0m and
-# aws-lc, minutes of compiling, and are `make sdk-native`'s.
+# aws-lc, minutes of compiling, or libraries of the system, and are `make sdk-native`'s.
 SDK_CARGO := --manifest-path sdk/native/Cargo.toml --target-dir native/target --jobs $(JOBS) --quiet --locked
 SDK_NATIVE := --manifest-path sdk/native/Cargo.toml --target-dir .cache/sdk-native --jobs $(JOBS) --locked
-SDK_NATIVE_CRATES := -p sealroute-transport -p sealroute-client -p sealroute-native
+SDK_NATIVE_CRATES := -p sealroute-transport -p sealroute-client -p sealroute-native -p sealroute-codecs -p sealroute-capi
 
 NATIVE_SOURCES := $(shell find native -name '*.rs' -o -name 'Cargo.toml' -o -name 'Cargo.lock' 2>/dev/null | grep -v /target/)
 WEB_SOURCES := $(shell find sdk/web web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
@@ -38,7 +38,7 @@ PYTHON_SDK := sdk/python/src/sealroute_client
 # Python's side of the seam to the media core, from its description in Rust.
 CORE_API = cargo run --quiet --manifest-path native/Cargo.toml --jobs $(JOBS) -p sealroute-schema | $(BIN)/python scripts/core_api.py | $(BIN)/ruff format --stdin-filename sfu/core_api.py -
 
-.PHONY: sdk-native test-sdk-native fuzz fuzz-hours random-acts check-descriptors check-switches help run build packages test test-all test-parts test-image test-deploy image-not-tested test-python test-egress test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format screenshots bench bench-quick bench-full bench-forwarding bench-cluster bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-egress bench-attack docs docs-site clean
+.PHONY: sdk-native test-sdk-native install-sdk-native fuzz fuzz-hours random-acts check-descriptors check-switches help run build packages test test-all test-parts test-image test-deploy image-not-tested test-python test-egress test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format screenshots bench bench-quick bench-full bench-forwarding bench-cluster bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-egress bench-attack docs docs-site clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -156,14 +156,18 @@ test-python: build $(VENV)/dev.stamp $(VENV)/official.stamp $(BUCKETS) ## Python
 	scripts/live-tests --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 4 --ignore tests/hostile $(NOT_LONG)
 
 # Not a part of `make test`: str0m and aws-lc take minutes to compile.
-sdk-native: $(VENV)/tools.stamp ## The native client with its command, built (.cache/sdk-native)
-	@scripts/require cc=build-essential
+PREFIX ?= /usr/local
+sdk-native: $(VENV)/tools.stamp ## The native client with its command and its C library, built (.cache/sdk-native)
+	@scripts/require cc=build-essential pkg-config=pkg-config /usr/include/vpx/vpx_encoder.h=libvpx-dev /usr/include/opus/opus.h=libopus-dev
 	cargo build $(SDK_NATIVE) $(SDK_NATIVE_CRATES)
 
-test-sdk-native: sdk-native build $(VENV)/dev.stamp ## The native client: its lints and tests, calls with the Python SDK
+test-sdk-native: sdk-native build $(VENV)/dev.stamp ## The native client: its lints and tests, programs in C, calls with the Python SDK
 	cargo clippy $(SDK_NATIVE) $(SDK_NATIVE_CRATES) --all-targets -- -D warnings
 	cargo test $(SDK_NATIVE) $(SDK_NATIVE_CRATES)
-	$(BIN)/python -m pytest -q tests/native_sdk/live.py
+	$(BIN)/python -m pytest -q tests/native_sdk/live.py tests/native_sdk/c_rules.py tests/native_sdk/c_calls.py tests/native_sdk/c_behaviour.py
+
+install-sdk-native: sdk-native ## The C library and its header, into PREFIX (PREFIX=/usr/local)
+	scripts/install-native $(PREFIX) .cache/sdk-native/debug
 
 # What leaves a session: tests/egress/README.md says what each of them shows.
 EGRESS_TESTS := tests/unit/egress tests/unit/archives tests/unit/broadcasts tests/unit/captions tests/unit/hls tests/unit/renders tests/unit/member \
@@ -327,6 +331,7 @@ docs: build $(VENV)/dev.stamp ## Write the generated documents again
 	$(BIN)/python -m signaling.spec.sdk_rules web > sdk/web/src/rules.ts
 	$(BIN)/python -m signaling.spec.native_messages > sdk/native/protocol/src/messages.rs
 	$(BIN)/python -m signaling.spec.sdk_rules native > sdk/native/rules/src/table.rs
+	$(BIN)/python -m signaling.spec.native_errors > sdk/native/capi/include/sealroute_errors.h
 	$(BIN)/python -m signaling.spec.sdk_event_types web > sdk/web/src/event-types.ts
 	$(BIN)/python -m signaling.spec.sdk_event_types python > $(PYTHON_SDK)/events.py
 	$(BIN)/python -m signaling.spec.sdk_rules python | $(BIN)/ruff format --stdin-filename $(PYTHON_SDK)/rules.py - > $(VENV)/rules.py

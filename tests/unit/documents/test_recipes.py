@@ -22,6 +22,7 @@ from signaling.rest.openapi import openapi_document
 from signaling.rest.routes import ROUTES
 from signaling.server import worker_settings
 from signaling.spec.client_rules import RULES
+from signaling.spec.native_errors import GROUPS
 from signaling.spec.sdk_events import EVENTS
 from signaling.storage.schema import metadata
 
@@ -192,6 +193,25 @@ def _client_rules() -> None:
     for rule in RULES:
         assert f"export const {rule.name} = " in web
         assert f"{re.sub('_MS$', '_S', rule.name)}: Final = " in python
+
+
+@recipe("an error that programs in C compare")
+def _native_errors() -> None:
+    header = text("sdk/native/capi/include/sealroute_errors.h")
+    for group, errors in GROUPS.items():
+        for error in errors:
+            assert f"OTC_{group.upper()}_{error.name} = {error.number}," in header
+
+
+@recipe("a function of the C library")
+def _native_functions() -> None:
+    declared = set(re.findall(r"\b(otc_\w+)\(", text("sdk/native/capi/include/sealroute.h")))
+    bodies = "".join(
+        path.read_text() for path in (ROOT / "sdk/native/capi/src/exports").glob("*.rs")
+    )
+    assert declared == set(re.findall(r'extern "C" fn (otc_\w+)\(', bodies))
+    calls = "".join(path.read_text() for path in (ROOT / "tests/native_sdk/c").glob("*.c"))
+    assert {name for name in declared if name not in calls} == set()
 
 
 @recipe("a storage column")

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import fields
 
-from signaling.domain.errors import ErrorCode
+from signaling.domain.errors import ERRORS, ErrorCode
 from signaling.protocol.shapes import CLIENT_MESSAGES, SERVER_MESSAGES, all_structs, struct_of
 from signaling.spec.client_rules import ANSWERS, FINAL_CLOSES, RULES
+from signaling.spec.native_errors import GROUPS, error_header
 from signaling.spec.native_messages import native_messages
 from signaling.spec.protocol_pages import pages, write
 from signaling.spec.python_shapes import python_shapes
@@ -63,6 +64,7 @@ def test_the_tables_of_the_python_sdk_are_not_stale(
         ("sdk/web/src/rules.ts", typescript_rules),
         ("sdk/native/rules/src/table.rs", native_rules),
         ("sdk/native/protocol/src/messages.rs", native_messages),
+        ("sdk/native/capi/include/sealroute_errors.h", error_header),
         ("sdk/web/src/event-types.ts", typescript_events),
         ("sdk/python/src/sealroute_client/events.py", python_events),
     ],
@@ -71,6 +73,11 @@ def test_the_rules_and_events_of_the_sdks_are_not_stale(
     path: str, generated: Callable[[], str]
 ) -> None:
     assert (ROOT / path).read_text(encoding="utf-8") == generated(), "run: make docs"
+
+
+def test_each_number_that_the_server_gives_an_error_has_its_name_in_c() -> None:
+    named = {error.number for group in GROUPS.values() for error in group}
+    assert {row.sdk.number for row in ERRORS.values()} <= named
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: f"{event.target}.{event.name}")

@@ -106,7 +106,8 @@ class Member:
         self.tell({"t": "ok", "re": message["id"]})
 
     def info(self) -> Message:
-        return {"connectionId": self.connection_id, "creationTime": 1, "data": ""}
+        data = self.room.data_of(self.hello)
+        return {"connectionId": self.connection_id, "creationTime": 1, "data": data}
 
     def welcome(self, number: int, *, resumed: bool) -> Message:
         room = self.room

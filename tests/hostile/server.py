@@ -79,6 +79,10 @@ class Room:
         """What this server takes of what is offered."""
         return ("opus/48000/2", CODECS[self.video_codec].mime)
 
+    def data_of(self, hello: Message) -> str:
+        """What a token says of its owner."""
+        return ""
+
     def lied(self, *about: str) -> None:
         self.told_lies |= set(about)
 
@@ -144,6 +148,7 @@ class HostileServer:
         application.router.add_get("/v1/signal", self._serve)
         for path in CHOSEN:
             application.router.add_get(f"{path}/{{token}}/v1/signal", self._serve)
+        self.add_routes(application)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, HOST, 0)
@@ -156,6 +161,12 @@ class HostileServer:
         for room in self.rooms.values():
             await room.close()
         await self._runner.cleanup()
+
+    def add_routes(self, application: web.Application) -> None:
+        """More than a WebSocket."""
+
+    def hear(self, data: bytes | str) -> None:
+        """What a client has sent, before it is read."""
 
     async def _serve(self, request: web.Request) -> web.WebSocketResponse:
         offered = request.headers.get("Sec-WebSocket-Protocol", "")
@@ -175,6 +186,7 @@ class HostileServer:
         async for frame in socket:
             if frame.type not in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT):
                 break
+            self.hear(frame.data)
             message = _read(frame.data, is_json)
             if member is None:
                 member = self._greet(message, socket, is_json)

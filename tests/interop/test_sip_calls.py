@@ -55,12 +55,12 @@ async def telephone(tmp_path):
 @pytest.fixture
 async def callbacks(site):
     """The callbacks about calls, as the application gets them."""
-    async with told(site) as found:
+    async with notices(site) as found:
         yield found
 
 
 @contextlib.asynccontextmanager
-async def told(site):
+async def notices(site):
     """Registers an application for them; what it was told so far."""
     found: list[dict] = []
 

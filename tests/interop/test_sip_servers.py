@@ -12,7 +12,7 @@ import pytest
 from opentok import exceptions
 
 from config.settings import CallbackSettings, EgressSettings
-from tests.interop.test_sip_calls import callbacks, dial, states, told
+from tests.interop.test_sip_calls import callbacks, dial, notices, states
 from tests.media_site import media_site
 from tests.official.stage import make_certificate
 from tests.served import NEEDS_THE_MEDIA_CORE, Server, until
@@ -148,7 +148,7 @@ async def test_a_server_that_is_killed_hangs_up_and_reports_the_end_at_its_next_
         rest_token=application._create_jwt_auth_header,
         token=application.generate_token,
     )
-    async with told(site) as callbacks:
+    async with notices(site) as callbacks:
         call = await dial(site, server.session_id, telephone.uri)
         await until(lambda: "ACTIVE" in states(callbacks), 60)
         server.process.kill()

@@ -1,6 +1,7 @@
 """Peer connections of the Python client end with their sockets, whenever they end."""
 
 import asyncio
+import contextlib
 
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
@@ -126,3 +127,50 @@ async def test_a_handshake_that_the_other_end_leaves_unfinished_is_reported(
         await far.close()
         await peers.close()
     assert [error.code for error in reported] == ["handshake_failed"]
+
+
+async def deaf(hears_the: int) -> None:
+    """A task that goes on when it is cancelled, but for the last of so many times."""
+    for _ in range(hears_the):
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(3_600)
+
+
+async def sends_for_ever(peer, hears_the: int) -> "asyncio.Task[None]":
+    """A peer connection one of whose sender's tasks ends when it was cancelled so often."""
+    sender = peer.addTransceiver("audio").sender
+    await peer.setLocalDescription(await peer.createOffer())
+    task = asyncio.create_task(deaf(hears_the))
+    await asyncio.sleep(0)
+    sender._RTCRtpSender__started = True
+    sender._RTCRtpSender__rtp_task = task
+    sender._RTCRtpSender__rtcp_task = task
+    for name in ("rtp_started", "rtcp_started", "rtp_exited"):
+        getattr(sender, f"_RTCRtpSender__{name}").set()
+    task.add_done_callback(lambda _: sender._RTCRtpSender__rtcp_exited.set())
+    return task
+
+
+async def test_a_sender_that_does_not_hear_that_it_ends_is_told_again(peers) -> None:
+    before = sockets()
+    peer = peers.open()
+    peer.close_timeout_s = 0.2
+    task = await sends_for_ever(peer, 2)
+    async with asyncio.timeout(5):
+        await peers.close()
+        await task
+    assert sockets() == before
+
+
+async def test_a_sender_that_never_ends_holds_nobody_up_and_no_socket(peers, caplog) -> None:
+    before = sockets()
+    peer = peers.open()
+    peer.close_timeout_s = 0.2
+    task = await sends_for_ever(peer, 1_000)
+    async with asyncio.timeout(5):
+        await peers.close()
+    assert sockets() == before
+    assert "A peer connection's end failed" in caplog.text
+    for _ in range(1_000):
+        task.cancel()
+        await asyncio.sleep(0)

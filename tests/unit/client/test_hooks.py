@@ -8,6 +8,7 @@ from aiortc import RTCPeerConnection, VideoStreamTrack
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from aiortc.rtcrtpreceiver import RemoteStreamTrack
 from av import VideoFrame
+from sealroute_client import peers
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.errors import DecryptionInternalError, EncryptionInternalError
 from sealroute_client.media import inbound, loopback, outbound, paths
@@ -19,6 +20,7 @@ async def test_the_names_the_hooks_need_exist_in_this_aiortc() -> None:
         for kind in ("audio", "video"):
             transceiver = peer.addTransceiver(kind)
             outbound.check_sender(transceiver.sender)
+            assert all(hasattr(transceiver.sender, name) for name in peers.SENDER_TASKS)
             inbound.InboundTap(transceiver.receiver)
             assert hasattr(RemoteStreamTrack(kind), "_queue")
             mapper = getattr(transceiver.receiver, inbound.TIMESTAMPS)

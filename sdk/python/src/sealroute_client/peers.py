@@ -33,6 +33,10 @@ LOST: Final = (
 )
 LOST_GRACE_S: Final = 5.0
 """A server says by then that a transport is lost, and another one takes its place."""
+CLOSE_TIMEOUT_S: Final = 10.0
+"""For the end of a connection. It waits for a gathering (5 s at most), and for tasks of aiortc's
+senders, which were seen to go on after they were cancelled."""
+SENDER_TASKS: Final = ("_RTCRtpSender__rtp_task", "_RTCRtpSender__rtcp_task")
 OnUnreachable = Callable[[SealrouteError], None]
 
 
@@ -42,6 +46,8 @@ def ignore(_error: SealrouteError) -> None:
 
 class PeerConnection(RTCPeerConnection):
     """One step at a time; who waits for a step may be cancelled, the step goes on."""
+
+    close_timeout_s = CLOSE_TIMEOUT_S
 
     def __init__(
         self, configuration: RTCConfiguration, forget: "Callable[[PeerConnection], None]"
@@ -133,9 +139,26 @@ class PeerConnection(RTCPeerConnection):
         elif self._loss is not None:
             self._loss.cancel()
         if self._ending is None:
-            self._ending = asyncio.create_task(self._alone(super().close()))
+            self._ending = asyncio.create_task(self._alone(self._end()))
             self._ending.add_done_callback(lambda _: self._forget(self))
         await asyncio.shield(self._ending)
+
+    async def _end(self) -> None:
+        """Errors: `TimeoutError` if what aiortc waits for never comes; the sockets are closed."""
+        ending = asyncio.create_task(super().close())
+        for _ in range(2):
+            await asyncio.wait({ending}, timeout=self.close_timeout_s)
+            if ending.done():
+                return await ending
+            for sender in self.getSenders():
+                for name in SENDER_TASKS:
+                    if (task := getattr(sender, name, None)) is not None:
+                        task.cancel()
+        ending.cancel()
+        for transport in {one.receiver.transport for one in self.getTransceivers()}:
+            await transport.stop()
+            await transport.transport.stop()
+        raise TimeoutError("a peer connection's senders do not end")
 
     def _is_closed_by_other_end(self) -> bool:
         return {one.receiver.transport.state for one in self.getTransceivers()} == {"closed"}

@@ -13,9 +13,16 @@ installBrowser(new Random(1));
 
 type InputKind = 'audioinput' | 'videoinput' | 'audiooutput';
 
+interface Plugged {
+  kind: InputKind;
+  deviceId: string;
+  groupId: string;
+  label: string;
+}
+
 /** A machine whose devices come and go. */
 class Desk extends EventTarget {
-  plugged: { kind: InputKind; deviceId: string; groupId: string; label: string }[] = [];
+  plugged: Plugged[] = [];
   /** Asked for, in order. */
   readonly asked: string[] = [];
   readonly given: MediaStreamTrack[] = [];
@@ -47,18 +54,26 @@ class Desk extends EventTarget {
       if (!constraint) continue;
       const exact = (constraint as { deviceId?: { exact: string } }).deviceId?.exact;
       this.asked.push(exact ?? kind);
-      const found = this.plugged.find(
-        (one) => one.kind === `${kind}input` && (exact === undefined || one.deviceId === exact),
-      );
+      const found = this.find(kind, exact);
       const fault = this.refuses ?? (found ? undefined : 'NotFoundError');
       if (fault) return Promise.reject(new DOMException('', fault));
-      const { deviceId = '', groupId = '', label = '' } = found ?? {};
-      const track = Object.assign(newTrack(kind), { label });
-      track.getSettings = () => ({ deviceId, groupId });
-      this.given.push(track);
-      stream.addTrack(track);
+      stream.addTrack(this.give(kind, found));
     }
     return Promise.resolve(stream);
+  }
+
+  private find(kind: 'audio' | 'video', exact: string | undefined): Plugged | undefined {
+    return this.plugged.find(
+      (one) => one.kind === `${kind}input` && (exact === undefined || one.deviceId === exact),
+    );
+  }
+
+  private give(kind: 'audio' | 'video', found: Plugged | undefined): MediaStreamTrack {
+    const { deviceId = '', groupId = '', label = '' } = found ?? {};
+    const track = Object.assign(newTrack(kind), { label });
+    track.getSettings = () => ({ deviceId, groupId });
+    this.given.push(track);
+    return track;
   }
 }
 

@@ -152,7 +152,7 @@ test-native: $(VENV)/tools.stamp ## Rust tests, of the media core and of sdk/nat
 	cargo test $(SDK_CARGO)
 
 test-python: build $(VENV)/dev.stamp $(VENV)/official.stamp $(BUCKETS) ## Python tests, the official SDKs and real peers among them
-	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql ip=iproute2 baresip=baresip-core sipp=sip-tester chromium=chromium bwrap=bubblewrap /usr/share/doc/libpangoft2-1.0-0=libpangoft2-1.0-0 nginx=nginx-core /usr/lib/nginx/modules/ngx_rtmp_module.so=libnginx-mod-rtmp $(GSTREAMER)
+	@scripts/require ffmpeg=ffmpeg unzip=unzip turnserver=coturn /usr/lib/postgresql=postgresql ip=iproute2 baresip=baresip-core sipp=sip-tester chromium=chromium bwrap=bubblewrap /usr/share/doc/libpangoft2-1.0-0=libpangoft2-1.0-0 nginx=nginx-core /usr/lib/nginx/modules/ngx_rtmp_module.so=libnginx-mod-rtmp $(GSTREAMER)
 	scripts/live-tests --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 4 --ignore tests/hostile $(NOT_LONG)
 
 # Not a part of `make test`: str0m and aws-lc take minutes to compile.

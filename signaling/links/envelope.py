@@ -32,7 +32,7 @@ class Reader:
         try:
             check_msgpack(data, MAX_VALUES, MAX_DEPTH)
             message: LinkMessage = self._decoder.decode(data)
-        except (TooManyError, msgspec.DecodeError, ValueError, RecursionError):
+        except (TooManyError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise PeerProtocolError(
                 ErrorCode.INVALID_MESSAGE, "The message of a link is not valid."
             ) from None

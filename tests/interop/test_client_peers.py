@@ -136,7 +136,7 @@ async def deaf(hears_the: int) -> None:
             await asyncio.sleep(3_600)
 
 
-async def sends_for_ever(peer, hears_the: int) -> "asyncio.Task[None]":
+async def goes_on_sending(peer, hears_the: int) -> "asyncio.Task[None]":
     """A peer connection one of whose sender's tasks ends when it was cancelled so often."""
     sender = peer.addTransceiver("audio").sender
     await peer.setLocalDescription(await peer.createOffer())
@@ -151,11 +151,11 @@ async def sends_for_ever(peer, hears_the: int) -> "asyncio.Task[None]":
     return task
 
 
-async def test_a_sender_that_does_not_hear_that_it_ends_is_told_again(peers) -> None:
+async def test_a_sender_that_goes_on_when_cancelled_is_cancelled_again(peers) -> None:
     before = sockets()
     peer = peers.open()
     peer.close_timeout_s = 0.2
-    task = await sends_for_ever(peer, 2)
+    task = await goes_on_sending(peer, 2)
     async with asyncio.timeout(5):
         await peers.close()
         await task
@@ -166,7 +166,7 @@ async def test_a_sender_that_never_ends_holds_nobody_up_and_no_socket(peers, cap
     before = sockets()
     peer = peers.open()
     peer.close_timeout_s = 0.2
-    task = await sends_for_ever(peer, 1_000)
+    task = await goes_on_sending(peer, 1_000)
     async with asyncio.timeout(5):
         await peers.close()
     assert sockets() == before

@@ -16,6 +16,8 @@ MAY_USE = {
     "transport": {"e2ee", "media"},
     "client": {"e2ee", "media", "protocol", "rules", "session", "transport"},
     "cli": {"client"},
+    "codecs": set(),
+    "capi": {"client", "codecs"},
 }
 ONE_OWNER = {
     "str0m": "transport",

@@ -23,7 +23,6 @@ from signaling.cluster.base import (
 )
 from signaling.cluster.engine import Beat, Engine, Home, NodeRow, NodeState
 from signaling.cluster.homing import (
-    Anew,
     Answer,
     ClaimHome,
     HomeEffect,
@@ -32,6 +31,7 @@ from signaling.cluster.homing import (
     LookUp,
     Lost,
     ReadHomes,
+    Reclaimed,
     Refuse,
     ReleaseHome,
 )
@@ -204,7 +204,7 @@ class ClusterDirectory:
                     self._refuse(session_id, code)
                 case Lost(home):
                     self._tell(Superseded(home.session_id, home.epoch))
-                case Anew(home):
+                case Reclaimed(home):
                     self._tell(Renewed(home))
                 case _:
                     self._act_as_home(effect)

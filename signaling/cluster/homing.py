@@ -2,7 +2,7 @@
 
 Pure: time is a parameter, effects are values, each answered by a `handle_` method. Of a session
 here: `none > asked > held > released`. A held home ends at once when anybody shows a higher epoch
-(superseded). A node that is declared dead claims what it holds anew for its next life.
+(superseded). A node that is declared dead claims what it holds again for its next life.
 """
 
 import hashlib
@@ -72,7 +72,7 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
-class Anew:
+class Reclaimed:
     """This node is home with another epoch than before."""
 
     home: Home
@@ -83,7 +83,7 @@ class ReadHomes:
     """Ask the engine for the homes of this node: `handle_homes`, or `handle_homes_unread`."""
 
 
-HomeEffect = LookUp | ClaimHome | ReleaseHome | Answer | Refuse | Lost | Anew | ReadHomes
+HomeEffect = LookUp | ClaimHome | ReleaseHome | Answer | Refuse | Lost | Reclaimed | ReadHomes
 
 
 class _Step(Enum):
@@ -208,7 +208,7 @@ class Homing:
             self._routes.pop(session_id, None)
             idle_since = now if held is None else held.idle_since
             self._held[session_id] = _Held(home, idle_since)
-            return [Answer(home) if held is None else Anew(home)]
+            return [Answer(home) if held is None else Reclaimed(home)]
         lost: list[HomeEffect] = [] if held is None else [self._lose(session_id)]
         if not ask.is_wanted:
             del self._asks[session_id]
@@ -261,7 +261,7 @@ class Homing:
         return []
 
     def handle_homes(self, homes: Iterable[Home]) -> list[HomeEffect]:
-        """What is held and not in the table is claimed anew, the other way it is released."""
+        """Claims what is held and not in the table; releases what is there and not held."""
         self._reads_homes = False
         table = {home.session_id: home for home in homes if home.incarnation == self.incarnation}
         effects: list[HomeEffect] = []

@@ -21,7 +21,7 @@ class Rules:
     silent_s: float = 3.5
     """The same of a node that is only silent: a busy one may be late by three beats."""
     gap_s: float = 1.7
-    """Readings further apart say nothing of what was between them: counting begins anew."""
+    """Readings further apart say nothing of what was between them: counting begins again."""
     unsure_s: float = 1.5
     retry_s: float = 0.25
     asks_witnesses: bool = True

@@ -54,10 +54,10 @@ def joining(secret: str | None) -> tuple[str, ...]:
     return ("connect",) if secret is None else (f"secret {secret}", "connect")
 
 
-def pictures(folder: Path) -> list:
+def images_of(folder: Path) -> list:
     (path,) = folder.glob("seen-640x480.yuv")
     planes = np.fromfile(path, np.uint8).reshape(-1, 720, 640)
-    return [av.VideoFrame.from_ndarray(picture, format="yuv420p") for picture in planes]
+    return [av.VideoFrame.from_ndarray(plane, format="yuv420p") for plane in planes]
 
 
 def heard_hz(folder: Path) -> float:
@@ -104,7 +104,7 @@ async def test_a_program_in_c_renders_what_the_python_client_publishes(
         await member.tells("seen")
         await member.tells("heard")
         assert await member.leave() == 0
-    images = pictures(member.folder)
+    images = images_of(member.folder)
     assert len(images) == 60
     assert all(is_pattern(image) for image in images)
     assert abs(heard_hz(member.folder) - PATTERN_TONE_HZ) < 5
@@ -130,7 +130,7 @@ async def test_two_programs_in_c_talk_and_change_the_secret_in_the_call(
     await third.tells("seen")
     await second.tells("seen")
     for member in (second, third):
-        assert all(is_pattern(image) for image in pictures(member.folder))
+        assert all(is_pattern(image) for image in images_of(member.folder))
     # It holds both.
     assert second.told("subscriber_error") == []
     assert await first.answers("signal from C 🔑") == 0
@@ -152,7 +152,7 @@ async def test_a_wrong_secret_is_told_once_by_its_number_until_the_right_one_is_
         await member.tells("seen")
         assert len(member.told("subscriber_error")) == 1
         assert await member.leave() == 0
-    assert all(is_pattern(image) for image in pictures(member.folder))
+    assert all(is_pattern(image) for image in images_of(member.folder))
 
 
 @pytest.mark.parametrize("kind", ["session", "publisher", "subscriber"])

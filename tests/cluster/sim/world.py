@@ -10,13 +10,13 @@ from itertools import count
 from signaling.cluster.engine import Beat, NodeRow, NodeState
 from signaling.cluster.engine_memory import ClusterTable
 from signaling.cluster.homing import (
-    Anew,
     Answer,
     ClaimHome,
     Homing,
     LookUp,
     Lost,
     ReadHomes,
+    Reclaimed,
     Refuse,
     ReleaseHome,
 )
@@ -154,7 +154,7 @@ class Node:
 
     def act(self, effects) -> None:
         for effect in effects:
-            if not isinstance(effect, Came | Anew):
+            if not isinstance(effect, Came | Reclaimed):
                 getattr(self, f"on_{type(effect).__name__.lower()}")(effect)
 
     def on_sendbeat(self, effect: SendBeat) -> None:

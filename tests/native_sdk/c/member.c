@@ -34,25 +34,25 @@ static void tell(const char *event, const char *detail, int number) {
 static atomic_int captures, sounds;
 static pthread_t camera, microphone, loudspeaker;
 
-static void draw(uint8_t *picture, unsigned number) {
-  memset(picture + WIDTH * HEIGHT, 128, WIDTH * HEIGHT / 2);
+static void draw(uint8_t *image, unsigned number) {
+  memset(image + WIDTH * HEIGHT, 128, WIDTH * HEIGHT / 2);
   int bar = (int)(number * 4 % WIDTH);
   for (int y = 0; y < HEIGHT; y++)
     for (int x = 0; x < WIDTH; x++) {
       int is_bar = y >= BLOCK && y < HEIGHT / 2 && x >= bar && x < bar + 24;
-      picture[y * WIDTH + x] = (uint8_t)(is_bar ? 220 : 64 + x * 128 / WIDTH);
+      image[y * WIDTH + x] = (uint8_t)(is_bar ? 220 : 64 + x * 128 / WIDTH);
     }
   for (int bit = 0; bit < BITS; bit++)
     for (int y = 0; y < BLOCK; y++)
-      memset(picture + y * WIDTH + bit * BLOCK, number >> bit & 1 ? 235 : 16, BLOCK);
+      memset(image + y * WIDTH + bit * BLOCK, number >> bit & 1 ? 235 : 16, BLOCK);
 }
 
 static void *film(void *capturer) {
-  static uint8_t picture[WIDTH * HEIGHT * 3 / 2];
+  static uint8_t image[WIDTH * HEIGHT * 3 / 2];
   for (unsigned number = 0; captures; number++) {
-    draw(picture, number);
+    draw(image, number);
     otc_video_frame *frame =
-        otc_video_frame_new(OTC_VIDEO_FRAME_FORMAT_YUV420P, WIDTH, HEIGHT, picture);
+        otc_video_frame_new(OTC_VIDEO_FRAME_FORMAT_YUV420P, WIDTH, HEIGHT, image);
     otc_video_capturer_provide_frame(capturer, 0, frame);
     otc_video_frame_delete(frame);
     usleep(33333);

@@ -2,13 +2,13 @@
 
 from signaling.cluster.engine import Home, NodeRow
 from signaling.cluster.homing import (
-    Anew,
     Answer,
     ClaimHome,
     Homing,
     LookUp,
     Lost,
     ReadHomes,
+    Reclaimed,
     Refuse,
     ReleaseHome,
 )
@@ -105,7 +105,7 @@ def test_a_new_life_claims_what_it_holds_and_serves_it_meanwhile():
     assert made.handle_reborn(7) == [again]
     assert made.held("s") == home()
     assert made.handle_claimed(CLAIM, home(), 0.0) == [], "an answer to the earlier life"
-    assert made.handle_claimed(again, home(7, 20), 0.0) == [Anew(home(7, 20))]
+    assert made.handle_claimed(again, home(7, 20), 0.0) == [Reclaimed(home(7, 20))]
     assert made.held("s") == home(7, 20)
 
 

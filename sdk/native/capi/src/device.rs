@@ -1,5 +1,5 @@
-//! The one audio device of a program, which its own functions make: started when somebody is to be
-//! heard, from a thread of its own.
+//! The one audio device of a program, which its own functions make: started when there is somebody
+//! to hear, from a thread of its own.
 
 use std::collections::HashMap;
 use std::ffi::c_int;

@@ -23,7 +23,7 @@ enum Phase {
     Idle,
     /// Its callbacks run.
     Starting,
-    /// They run, and it is to be stopped behind them.
+    /// They run; the capturer stops after them.
     Stopping,
     Started,
 }

@@ -47,7 +47,7 @@ struct sealroute_vp8_encoder *sealroute_vp8_encoder_new(uint32_t width, uint32_t
     free(encoder);
     return NULL;
   }
-  /* Speed before size, still pictures get better with time. */
+  /* Speed before size, still images get better with time. */
   vpx_codec_control(&encoder->codec, VP8E_SET_CPUUSED, -8);
   vpx_codec_control(&encoder->codec, VP8E_SET_STATIC_THRESHOLD, 1);
   return encoder;
@@ -58,15 +58,15 @@ void sealroute_vp8_encoder_delete(struct sealroute_vp8_encoder *encoder) {
   free(encoder);
 }
 
-/* `picture`: I420 without gaps. The frame is the encoder's, until it is called again.
+/* `pixels`: I420 without gaps. The frame is the encoder's, until it is called again.
  * Gives 0 for a frame, 1 if there is none, 2 for a fault. */
-int sealroute_vp8_encode(struct sealroute_vp8_encoder *encoder, const uint8_t *picture,
+int sealroute_vp8_encode(struct sealroute_vp8_encoder *encoder, const uint8_t *pixels,
                          int64_t time, int wants_key_frame, const uint8_t **frame, size_t *length,
                          int *is_key_frame) {
   vpx_image_t image;
   memset(&image, 0, sizeof image);
   if (vpx_img_wrap(&image, VPX_IMG_FMT_I420, encoder->config.g_w, encoder->config.g_h, 1,
-                   (unsigned char *)picture) == NULL)
+                   (unsigned char *)pixels) == NULL)
     return 2;
   /* Without gaps, also where width or height is odd. */
   unsigned half = (image.d_w + 1) / 2, high = (image.d_h + 1) / 2;
@@ -108,7 +108,7 @@ void sealroute_vp8_decoder_delete(struct sealroute_vp8_decoder *decoder) {
 }
 
 /* Planes and strides are the decoder's, until it is called again.
- * Gives 0 for a picture, 1 if there is none, 2 for a fault. */
+ * Gives 0 for an image, 1 if there is none, 2 for a fault. */
 int sealroute_vp8_decode(struct sealroute_vp8_decoder *decoder, const uint8_t *frame,
                          uint32_t length, const uint8_t *planes[3], uint32_t strides[3],
                          uint32_t *width, uint32_t *height) {

@@ -57,7 +57,8 @@ class BeatLine(Struct, tag_field="line", tag="beat", frozen=True):
 
 
 class EndLine(Struct, tag_field="line", tag="end", frozen=True):
-    """`refused`: there was no WebSocket; `closed`: the peer is done; `lost`: it went away."""
+    """`refused`: there was no WebSocket; `closed`: the peer is done, with the handshake perhaps;
+    `lost`: it went away."""
 
     how: Literal["refused", "closed", "lost"]
 

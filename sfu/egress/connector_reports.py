@@ -25,7 +25,9 @@ class ConnectorReports:
                 _require(self._is_open and self._may_speak, "nobody can speak, or has before")
                 self._may_speak = False
             case EndLine(how=how):
-                _require(self._is_open == (how != "refused"), "it cannot end so")
+                # A peer may be done with the very handshake.
+                ends = ("closed", "lost") if self._is_open else ("closed", "refused")
+                _require(how in ends, "it cannot end so")
             case BeatLine():
                 _require(self._is_open, "it is not open")
 

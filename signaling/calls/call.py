@@ -70,8 +70,10 @@ class SipCall:
         )
         self._keys = ""
         self._is_muted = False
+        self._stream: StreamId | None = None
         self._is_told = False
         self._early: list[CallState] = []
+        self._early_end: CallEnd | None = None
         self._end = CallEnd("closed")
 
     @property
@@ -85,14 +87,15 @@ class SipCall:
 
     @property
     def stream(self) -> StreamId:
-        """Errors: `not_connected`."""
-        return self._client.stream
+        """It keeps its id after the end. Errors: `not_connected`."""
+        return self._client.stream if self._stream is None else self._stream
 
     # --- what the application asks ----------------------------------------------------------
 
     async def open(self, actor: SessionActor, egress: SipEgress, reach: Reach, mark: Mark) -> None:
-        """Joins, and calls. Nobody has answered when it returns. `mark` is called before anybody
-        hears of the call. The caller ends what fails.
+        """Joins, and calls. `mark` is called before anybody hears of the call. A telephone that
+        has refused it by then is told like one that refuses later: by callbacks. The caller ends
+        what fails.
 
         Errors: those of a join and of `Publish`; `MediaError`, `EgressError`; those of `mark`.
         """
@@ -101,6 +104,7 @@ class SipCall:
         # Before the stream, whose announcement is that of its connection.
         client.run = egress.start(self._job(reach), tap.child_end, self)
         await client.publish(self._stream_name())
+        self._stream = client.stream
         await mark(MarkedCall(self.session, self._info()))
         client.check_present()
         client.watch()
@@ -110,7 +114,10 @@ class SipCall:
         self._report("callCreated", call_details(self._info()))
         for state in self._early:
             self.on_state(state)
-        client.on_change()
+        if self._early_end is None:
+            client.on_change()
+        else:
+            self.on_over(self._early_end)
 
     def _job(self, reach: Reach) -> SipJob:
         wanted = self._wanted
@@ -184,5 +191,8 @@ class SipCall:
             self._mute(on=not self._is_muted)
 
     def on_over(self, end: CallEnd) -> None:
+        if not self._is_told:
+            self._early_end = end
+            return
         self._end = end
         self.leave()

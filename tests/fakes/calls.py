@@ -3,6 +3,7 @@
 A test says what a telephone does: `run.listener.on_state("active")`, `run.end("refused", 486)`.
 """
 
+import asyncio
 import socket
 from dataclasses import dataclass, field
 from typing import Literal
@@ -40,10 +41,12 @@ class FakeCall:
 
 
 class FakeCalls:
-    """`room`: how many may start."""
+    """`room`: how many may start. `first_end`: how each ends in the
+    next turn of the loop."""
 
     def __init__(self, *, room: int = 64) -> None:
         self.room = room
+        self.first_end: CallEnd | None = None
         self.runs: list[FakeCall] = []
         self.closed = False
 
@@ -52,6 +55,10 @@ class FakeCalls:
             raise EgressError("no_capacity", "all processes are busy")
         run = FakeCall(job, media, listener)
         self.runs.append(run)
+        if self.first_end is not None:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(listener.on_state, "dialing")
+            loop.call_soon(listener.on_over, self.first_end)
         return run
 
     def counters(self) -> dict[str, int]:

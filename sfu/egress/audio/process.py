@@ -98,9 +98,9 @@ class _Process:
             self._wait(self._pace.due_us)
             self._step()
         if self._peer.is_over:
-            # A peer that is done with the very handshake was never there.
-            how: Literal["closed", "lost"] = "closed" if self._peer.state == "closed" else "lost"
-            self._control.send(EndLine(how if is_open else "refused"))
+            # A peer that is done with the very handshake was never there, and is not asked again.
+            failure: Literal["lost", "refused"] = "lost" if is_open else "refused"
+            self._control.send(EndLine("closed" if self._peer.state == "closed" else failure))
         self._peer.close()
 
     def _wait(self, until_us: int) -> None:

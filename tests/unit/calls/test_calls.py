@@ -7,6 +7,7 @@ import pytest
 
 from config.sip_settings import SipSettings
 from sfu.core_api import MediaKind
+from sfu.egress.sip_jobs import CallEnd
 from sfu.target_policy import TargetPolicy, networks
 from signaling.calls.call import WantedCall
 from signaling.calls.marks import CallMarks
@@ -128,6 +129,26 @@ async def test_a_busy_telephone_is_told_with_its_status(world):
     told = world.told[-1].call
     assert (told["reason_code"], told["reason_message"]) == (486, "Busy Here")
     assert world.metric("sealroute_egress_failures_total", reason="refused") == 1
+
+
+async def test_a_telephone_that_refuses_before_the_caller_has_an_answer_is_told_all_the_same(world):
+    world.egress.first_end = CallEnd("refused", 503, "Service Unavailable")
+    viewer = await world.house.joined()
+    call = await world.start()
+    assert world.states() == [
+        ("callCreated", None),
+        ("callUpdated", "DIALING"),
+        ("callUpdated", "HANGUP"),
+        ("callDestroyed", None),
+    ]
+    assert world.told[-1].call["reason_code"] == 503
+    assert call.connection is not None
+    assert call.stream is not None
+    await settle()
+    assert len(of(viewer, m.ConnectionCreated)) == len(of(viewer, m.ConnectionDestroyed)) == 1
+    assert world.calls.running() == []
+    await asyncio.gather(*world.calls._tasks)
+    assert world.marks() == []
 
 
 async def test_who_ends_the_connection_hangs_up(world):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import select
 import signal
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import websockets
+from websockets.utils import accept_key
 
 from bench.ports import free_port
 from config.settings import ConnectorSettings
@@ -129,6 +131,29 @@ async def answering(answer):
         yield server.sockets[0].getsockname()[1]
 
 
+@contextlib.asynccontextmanager
+async def saying_goodbye(*codes):
+    """A WebSocket server that closes each connection in the very packet that opens it, with the
+    next of these codes."""
+    left = list(codes)
+
+    async def handle(reader, writer):
+        request = await reader.readuntil(b"\r\n\r\n")
+        key = re.search(rb"Sec-WebSocket-Key: *(\S+)", request, re.IGNORECASE)[1].decode()
+        head = (
+            f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept_key(key)}"
+        )
+        goodbye = b"\x88\x02" + left.pop(0).to_bytes(2)
+        writer.write(f"HTTP/1.1 101 Switching Protocols\r\n{head}\r\n\r\n".encode() + goodbye)
+        with contextlib.suppress(OSError):
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
 async def code_of(started):
     with pytest.raises(EgressError) as failure:
         await started.opened()
@@ -202,13 +227,25 @@ async def test_what_does_not_become_a_websocket_is_an_error():
     await egress.close()
 
 
-async def test_who_says_goodbye_with_the_handshake_was_never_there(egress):
-    async with websockets.serve(lambda one: one.close(1000), "127.0.0.1", 0) as server:
-        started = Started(egress, server.sockets[0].getsockname()[1])
-        with contextlib.suppress(EgressError):
-            await started.opened()
+@pytest.mark.parametrize("code", [1000, 1011])
+async def test_who_says_goodbye_with_the_handshake_was_never_there(egress, code):
+    async with saying_goodbye(code) as port:
+        started = Started(egress, port)
+        assert await code_of(started) == "connect_failed"
         await started.run.task
-    assert started.listener.noticed in ([], ["peer closed"])
+    assert started.dials == 1
+    assert "lies" not in egress.counters()
+
+
+async def test_a_peer_that_is_done_with_the_handshake_after_a_loss_is_left_in_peace(
+    egress, application
+):
+    started = Started(egress, application.port)
+    await started.opened()
+    async with saying_goodbye(1011, 1000) as started.port:
+        await application.connections[0].close(1011)
+        assert await started.over() == "peer closed"
+    assert started.dials == 3
     assert "lies" not in egress.counters()
 
 

@@ -15,6 +15,7 @@ OPEN, SPOKEN, BEAT = OpenLine(), SpokenLine(), BeatLine()
         [OPEN, BEAT, SPOKEN, BEAT, EndLine("lost")],
         [OPEN, SPOKEN, EndLine("closed")],
         [EndLine("refused")],
+        [EndLine("closed")],
     ],
 )
 def test_what_a_process_says_is_believed(lines):
@@ -30,7 +31,6 @@ def test_what_a_process_says_is_believed(lines):
         ([], SPOKEN),
         ([OPEN, SPOKEN], SPOKEN),
         ([], BEAT),
-        ([], EndLine("closed")),
         ([], EndLine("lost")),
         ([OPEN], EndLine("refused")),
     ],

@@ -30,9 +30,10 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 class RecordedSessions(Protocol):
-    """The sessions with clients in them. `on_session` is called with each new one."""
+    """The sessions with clients in them. Each of `on_session` is called with each new one."""
 
-    on_session: Callable[[SessionActor], None]
+    @property
+    def on_session(self) -> list[Callable[[SessionActor], None]]: ...
 
     def find(self, session: str) -> RecordedSession | None: ...
 

@@ -48,7 +48,7 @@ async def running_archives(parts: ArchiveParts) -> AsyncIterator[Archives]:
     """Call `Archives.close` while the sessions have media; the processes end after the block."""
     archives = Archives(parts)
     automatic = AutomaticArchives(parts, archives)
-    parts.sessions.on_session = automatic.on_session
+    parts.sessions.on_session.append(automatic.on_session)
     if parts.egress is not None:
         parts.metrics.watch_egress(parts.egress.counters)
     house_keeping = HouseKeeping(parts, archives)

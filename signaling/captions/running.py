@@ -8,6 +8,7 @@ from pathlib import Path
 from config.settings import Settings
 from sfu.egress.caption_jobs import CaptionEgress
 from sfu.egress.captioners import Captioners, zygote_program
+from signaling.captions.foreseen import ForeseenCaptions
 from signaling.captions.service import CaptionParts, Captions
 from signaling.egress.packages import are_installed
 
@@ -29,10 +30,13 @@ def open_captioners(settings: Settings) -> CaptionEgress | None:
 @contextlib.asynccontextmanager
 async def running_captions(parts: CaptionParts) -> AsyncIterator[Captions]:
     """Call `Captions.close` while the sessions have media."""
+    foreseen = None
     if parts.egress is not None:
         parts.metrics.watch_captions(parts.egress.counters)
+        foreseen = ForeseenCaptions(parts.egress.load)
+        parts.sessions.on_session.append(foreseen.on_session)
         if parts.settings.preload:
-            await parts.egress.load()
+            foreseen.begin()
     captions = Captions(parts)
     keeping_house = asyncio.create_task(captions.keep_house())
     try:
@@ -41,5 +45,7 @@ async def running_captions(parts: CaptionParts) -> AsyncIterator[Captions]:
         keeping_house.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await keeping_house
+        if foreseen is not None:
+            await foreseen.close()
         if parts.egress is not None:
             await parts.egress.close()

@@ -39,6 +39,7 @@ from signaling.egress.house_keeping import keep_house
 from signaling.egress.ordered_writes import OrderedWrites, Sleep
 from signaling.egress.running_clients import Room, RunningClients, available
 from signaling.metrics import Metrics
+from signaling.sessions.actor import SessionActor
 from signaling.sessions.context import ReportEvent, Schedule
 from signaling.storage.base import Store
 
@@ -50,8 +51,10 @@ _LAST_WRITES_S = 1.0
 
 
 class CaptionedSessions(Protocol):
-    """The sessions with clients in them."""
+    """The sessions with clients in them. Each of `on_session` is called with each new one."""
 
+    @property
+    def on_session(self) -> list[Callable[[SessionActor], None]]: ...
     def find(self, session: str) -> CaptionedSession | None: ...
 
 

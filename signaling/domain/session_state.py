@@ -137,7 +137,8 @@ class Subscriber:
 @dataclass(slots=True)
 class SessionState:
     """`welcome_bytes`: size of the connections and streams in a `Welcome`. `archives`: those that
-    record now, by id, with their names."""
+    record now, by id, with their names. `captions_asked`: somebody wanted to read captions once,
+    whether they run or not."""
 
     record: SessionRecord
     limits: Limits
@@ -152,6 +153,7 @@ class SessionState:
     welcome_bytes: int = 0
     layout_classes: dict[ConnectionId, tuple[str, ...]] = field(default_factory=dict)
     archives: dict[str, str] = field(default_factory=dict)
+    captions_asked: bool = False
 
     @property
     def e2ee(self) -> bool:

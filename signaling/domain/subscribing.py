@@ -26,7 +26,7 @@ def handle_subscribe(state: SessionState, command: FromClient[m.Subscribe], now_
     del now_ms
     request = command.message
     state.live_stream(request.stream_id)
-    _check_captions(state, is_wanted=request.captions)
+    _note_captions(state, is_wanted=request.captions)
     if state.relayed:
         check_peers(state, command.connection, StreamId(request.stream_id))
     connection = state.connections[command.connection]
@@ -52,10 +52,11 @@ def handle_subscribe(state: SessionState, command: FromClient[m.Subscribe], now_
     return [*effects, Send(command.connection, done)]
 
 
-def _check_captions(state: SessionState, *, is_wanted: bool) -> None:
+def _note_captions(state: SessionState, *, is_wanted: bool) -> None:
     """Errors: `captions_need_clear_media`: whoever waits for them should know."""
     if is_wanted and state.e2ee:
         raise error(ErrorCode.CAPTIONS_NEED_CLEAR_MEDIA)
+    state.captions_asked |= is_wanted and state.hears_media
 
 
 def handle_play(state: SessionState, command: Play, now_ms: int) -> Effects:
@@ -117,7 +118,7 @@ def handle_update(
     request = command.message
     found = state.own_subscriber(command.connection, request.subscriber_id)
     name = SubscriberId(request.subscriber_id)
-    _check_captions(state, is_wanted=request.captions is True)
+    _note_captions(state, is_wanted=request.captions is True)
     if request.captions is not msgspec.UNSET:
         found.wants_captions = request.captions
     effects: Effects = []

@@ -89,8 +89,8 @@ class SessionDirectory:
             report_event or _ignore_event,
             ice_servers or IceServers(),
         )
-        self.on_session: Callable[[SessionActor], None] = _ignore_session
-        """Called with each session that clients come to."""
+        self.on_session: list[Callable[[SessionActor], None]] = []
+        """Each is called with each session that clients come to."""
         self.on_use: Callable[[str, bool], None] = _ignore_use
         """Called when a session has an actor, and when it has none any more."""
         self._actors: dict[SessionId, SessionActor] = {}
@@ -123,7 +123,8 @@ class SessionDirectory:
             self._actors[session] = actor
             actor.state.mute_forced = session in self._muted
             self.on_use(session, True)
-            self.on_session(actor)
+            for tell in self.on_session:
+                tell(actor)
         return actor
 
     def mute_all(self, session_id: str, *, active: bool, excluded: tuple[StreamId, ...]) -> None:
@@ -196,10 +197,6 @@ class SessionDirectory:
             actor.end("serverShutdown")
         self._actors.clear()
         await asyncio.sleep(0)
-
-
-def _ignore_session(_actor: SessionActor) -> None:
-    """Used where nobody asks."""
 
 
 def _ignore_use(_session: str, _is_used: bool) -> None:

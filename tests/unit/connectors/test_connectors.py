@@ -270,6 +270,28 @@ async def test_a_websocket_that_does_not_open_leaves_no_trace(world):
     assert world.metric("sealroute_egress_failures_total", reason=reason) == 1
 
 
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [
+        ("peer closed", ErrorCode.CONNECT_FAILED),
+        ("peer lost", ErrorCode.CONNECT_FAILED),
+        ("process lost", ErrorCode.OVERLOADED),
+    ],
+)
+async def test_a_websocket_that_ends_as_soon_as_it_is_open_is_the_error_of_who_asked(
+    world, how, code
+):
+    viewer = await world.house.joined()
+    world.egress.opens = False
+    starting = asyncio.create_task(world.start())
+    await settle()
+    world.run.open()
+    world.run.lose(how)
+    assert await refused(starting) is code
+    assert world.connectors.running() == []
+    assert not [one for one in viewer.inbox if isinstance(one, m.ConnectionCreated)]
+
+
 async def test_a_server_that_has_no_process_for_it_does_not_blame_the_caller(world):
     world.egress.opens = False
     starting = asyncio.create_task(world.start())

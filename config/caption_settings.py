@@ -30,8 +30,8 @@ class CaptionSettings:
     )
     preload: bool = knob(
         False,
-        "Load the recognizers with the server. Off: they are loaded for the first captions, which"
-        " are late by that: about two seconds of a core. On: the memory of 'engines' is taken from"
-        " the start.",
+        "Load the recognizers with the server. Off: they are loaded when a client first wants to"
+        " read captions, or with the first captions, which are late by what is left of that: about"
+        " two seconds of a core. On: the memory of 'engines' is taken from the start.",
     )
     empty_s: int = knob(60, "Captions end when nobody has been connected for this long.", 1, 86_400)

@@ -25,7 +25,7 @@ async def world(tmp_path):
     )
     made.session = made.house.record = replace(made.session, options=options)
     made.automatic = AutomaticArchives(made.archives._parts, made.archives)
-    made.house.directory.on_session = made.automatic.on_session
+    made.house.directory.on_session.append(made.automatic.on_session)
     yield await made.prepare()
     await made.automatic.close()
     await made.close()

@@ -389,4 +389,20 @@ async def test_a_status_url_that_may_not_be_asked_is_refused_and_a_failed_start_
 async def test_recognizers_are_loaded_with_the_server_where_the_operator_says_so(world, preload):
     parts = replace(world.captions._parts, settings=CaptionSettings(preload=preload))
     async with running_captions(parts):
+        await settle()
         assert world.egress.loads == preload
+
+
+@pytest.mark.parametrize("later", [False, True])
+async def test_recognizers_are_loaded_once_when_somebody_wants_to_read(world, later):
+    async with running_captions(world.captions._parts):
+        _, stream = await speaker(world)
+        ben, cem = await world.house.joined(), await world.house.joined()
+        await cem.subscribe(stream)
+        subscriber = await ben.subscribe(stream, captions=not later)
+        await settle()
+        assert world.egress.loads == (not later)
+        ben.ask(m.UpdateSubscriber, subscriber_id=subscriber, captions=True)
+        await cem.subscribe(stream, captions=True)
+        await settle()
+        assert world.egress.loads == 1

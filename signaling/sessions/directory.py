@@ -123,8 +123,8 @@ class SessionDirectory:
             self._actors[session] = actor
             actor.state.mute_forced = session in self._muted
             self.on_use(session, True)
-            for tell in self.on_session:
-                tell(actor)
+            for listener in self.on_session:
+                listener(actor)
         return actor
 
     def mute_all(self, session_id: str, *, active: bool, excluded: tuple[StreamId, ...]) -> None:

@@ -17,6 +17,7 @@ from sfu.egress.connector_jobs import (
     ConnectorRun,
     HowOver,
 )
+from sfu.egress.jobs import EgressError
 from sfu.ids import ConnectionId, short
 from signaling.domain.audio_connecting import Target, upgrade_headers
 from signaling.domain.errors import DomainError
@@ -81,6 +82,9 @@ class AudioConnection:
         client.run = run = egress.start(self._job(dialer), tap.child_end, self)
         client.watch()
         await run.opened()
+        if self._how is not None:  # both in one turn of the loop
+            code = "child_lost" if self._how == "process lost" else "connect_failed"
+            raise EgressError(code, "The WebSocket was closed as soon as it was open.")
         client.check_present()
         client.announce()
         client.on_change()

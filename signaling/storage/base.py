@@ -1,6 +1,6 @@
 """The interface of a store; SQLite and PostgreSQL pass the same contract tests."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from sfu.egress.buckets import Bucket
@@ -240,6 +240,12 @@ class StopStore(Protocol):
 
     async def forget_stops(self, asked_before_ms: int) -> int:
         """Removes older ones."""
+
+    async def beat(self, node: str, now_ms: int) -> None:
+        """Changes the row of a node, which `remove_stop` removes."""
+
+    async def beats(self) -> Mapping[str, int]:
+        """The rows of all nodes, with the time of each."""
 
 
 class OperatorStore(Protocol):

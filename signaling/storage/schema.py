@@ -213,7 +213,8 @@ asked_stops = sa.Table(
     sa.Column("asked_ms", sa.BigInteger, nullable=False),
     sa.Index("asked_stops_by_object", "object_id"),
 )
-"""The node that ends the object removes its rows; others are forgotten after minutes."""
+"""The node that ends the object removes its rows; others are forgotten after minutes. A row without
+a project is that of a node, which changes it while it lives."""
 
 cluster_nodes = sa.Table(
     "cluster_nodes",

@@ -11,12 +11,14 @@ from signaling.domain.broadcasting import BroadcastStatus
 from signaling.domain.captioning import CaptionsStatus
 from signaling.domain.errors import ErrorCode, NotFound, Unavailable
 from signaling.domain.stops import AskedStop
-from signaling.egress.distant_stops import DistantStops, Stoppable
+from signaling.egress.distant_stops import WAIT_S, DistantStops, Stoppable
+from signaling.egress.neighbors import ALIVE_S
 from tests.archive_world import ArchiveWorld
 from tests.broadcast_world import BroadcastWorld
 from tests.captions_world import CaptionsWorld
 from tests.conversation import settle
 from tests.egress_world import alone, node_beside, refused
+from tests.fakes.clock import FakeClock
 from tests.migrated import open_migrated
 from tests.unit.connectors.test_connectors import World, _project
 
@@ -100,6 +102,68 @@ async def test_rows_that_nobody_took_up_are_forgotten(store):
     assert [one.id == "old" for one in await store.stops.stops_of([ID])] == [False]
 
 
+class Node:
+    """A node of a shared database in virtual time. `waits`: how long who asked it waited."""
+
+    def __init__(self, store, clock):
+        self.waits: list[float] = []
+        self.stops = DistantStops(store.stops, clock, is_shared=True, sleep=self._sleep)
+
+    async def _sleep(self, seconds):
+        self.waits.append(seconds)
+
+
+async def pass_time(clock, seconds, *nodes):
+    for _ in range(round(seconds)):
+        clock.now_s += 1.0
+        for node in nodes:
+            await node.stops.beat()
+
+
+async def test_nobody_waits_for_other_nodes_where_there_are_none(store):
+    clock = FakeClock()
+    node = Node(store, clock)
+    await pass_time(clock, 1, node)
+    assert await node.stops.ask("1", ID) is False
+    assert sum(node.waits) == pytest.approx(WAIT_S)
+    node.waits.clear()
+    await pass_time(clock, ALIVE_S, node)
+    assert await node.stops.ask("1", ID) is False
+    assert node.waits == []
+    # Should there be one after all, it ends the object at its next look.
+    assert len(await store.stops.stops_of([ID])) == 2
+
+
+async def test_a_node_that_lives_is_waited_for_until_it_leaves_or_is_silent(store):
+    clock = FakeClock()
+    here, leaving, killed = (Node(store, clock) for _ in range(3))
+    await pass_time(clock, 30, here, leaving, killed)
+    await here.stops.ask("1", ID)
+    assert sum(here.waits) == pytest.approx(WAIT_S)
+    await leaving.stops.leave()
+    await pass_time(clock, ALIVE_S + 3, here, killed)
+    here.waits.clear()
+    await here.stops.ask("1", ID)
+    assert sum(here.waits) == pytest.approx(WAIT_S)
+    await pass_time(clock, ALIVE_S + 3, here)
+    here.waits.clear()
+    await here.stops.ask("1", ID)
+    assert here.waits == []
+    newcomer = Node(store, clock)
+    await pass_time(clock, 3, here, newcomer)
+    await here.stops.ask("1", ID)
+    assert sum(here.waits) == pytest.approx(WAIT_S)
+
+
+async def test_who_could_not_look_for_a_while_knows_nothing_of_the_others(store):
+    clock = FakeClock()
+    here = Node(store, clock)
+    await pass_time(clock, 30, here)
+    clock.now_s += ALIVE_S + 1
+    await here.stops.ask("1", ID)
+    assert sum(here.waits) == pytest.approx(WAIT_S)
+
+
 async def test_captions(store, tmp_path):
     world = await CaptionsWorld(store, tmp_path).prepare()
     here = node_beside(store)
@@ -174,11 +238,14 @@ async def test_looking_goes_on_when_the_storage_was_away(store):
             asked.append(ids)
             raise Unavailable(ErrorCode.STORAGE_UNAVAILABLE)
 
+        async def forget_stops(self, _before_ms):
+            raise Unavailable(ErrorCode.STORAGE_UNAVAILABLE)
+
     async def sleep(_seconds):
         if len(asked) == 2:
             raise asyncio.CancelledError
 
-    stops = DistantStops(Storage(), None, is_shared=True, sleep=sleep)
+    stops = DistantStops(Storage(), FakeClock(), is_shared=True, sleep=sleep)
     feature, _ = runs(ID)
     stops.offer(feature)
     with pytest.raises(asyncio.CancelledError):

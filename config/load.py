@@ -15,6 +15,8 @@ from typing import Any
 
 from config.broadcast_settings import BroadcastSettings
 from config.caption_settings import CaptionSettings
+from config.cluster_settings import ClusterSettings, cluster_fault
+from config.connector_settings import ConnectorSettings
 from config.environment import without_services
 from config.render_settings import RenderSettings
 from config.secret import Secret
@@ -22,7 +24,6 @@ from config.settings import (
     NO_SECRET,
     ArchiveSettings,
     CallbackSettings,
-    ConnectorSettings,
     E2eeSettings,
     EgressSettings,
     HttpSettings,
@@ -84,6 +85,7 @@ SECTIONS = {
     "connector": ConnectorSettings,
     "sip": SipSettings,
     "render": RenderSettings,
+    "cluster": ClusterSettings,
     "log": LogSettings,
 }
 KNOBS: Knobs = {
@@ -117,7 +119,11 @@ def _settings(chosen: Mapping[tuple[str, str], Value]) -> Settings:
         sections[section] = kind(
             **{knob: value for (owner, knob), value in chosen.items() if owner == section}
         )
-    return Settings(**sections)
+    settings = Settings(**sections)
+    fault = cluster_fault(settings.cluster, on_shared_database=bool(settings.storage.url.reveal()))
+    if fault:
+        raise ConfigurationError(fault)
+    return settings
 
 
 def _from_file(file: Path) -> dict[tuple[str, str], Value]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from config.broadcast_settings import BroadcastSettings
 from config.caption_settings import CaptionSettings
+from config.cluster_settings import ClusterSettings
+from config.connector_settings import ConnectorSettings
 from config.knobs import knob
 from config.render_settings import RenderSettings
 from config.secret import Secret
@@ -443,30 +445,6 @@ class ArchiveSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectorSettings:
-    """Audio Connectors: a session's audio to a WebSocket of the application, and back."""
-
-    enabled: bool = knob(True, "Let applications connect audio. Off: they get 501.")
-    connections_max: int = knob(
-        32,
-        "Audio connections at a time. Each is a process of about 40 MB, and decodes and mixes"
-        " what it hears. More are refused.",
-        1,
-        1_024,
-    )
-    running_per_project: int = knob(
-        16, "Audio connections of one project at a time, so that others find room.", 1, 1_024
-    )
-    open_s: int = knob(
-        6, "How long an application's WebSocket may take to open. The caller waits for it.", 1, 30
-    )
-    tls_roots: str = knob(
-        "",
-        "PEM file of the certificates that wss connections trust. Empty: those of the system.",
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class LogSettings:
     """Structured logs on standard error."""
 
@@ -496,4 +474,5 @@ class Settings:
     sip: SipSettings = field(default_factory=SipSettings)
     render: RenderSettings = field(default_factory=RenderSettings)
     captions: CaptionSettings = field(default_factory=CaptionSettings)
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
     log: LogSettings = field(default_factory=LogSettings)

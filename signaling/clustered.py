@@ -5,21 +5,30 @@ elsewhere. A server without a cluster has none of this.
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from aiohttp import web
 
-from config.settings import HttpSettings, Settings
+from config.settings import HttpSettings
 from signaling.authenticator import Authenticator
 from signaling.clock import Clock
-from signaling.cluster.base import Change, Cluster, NodeCame, NodeDied, Reborn, Renewed, Superseded
+from signaling.cluster.base import (
+    Change,
+    Cluster,
+    NodeCame,
+    NodeDied,
+    Reborn,
+    Renewed,
+    Superseded,
+)
 from signaling.domain.errors import DomainError
 from signaling.http.connection_gate import ConnectionGate, Ending
-from signaling.http.listener import bound_sockets
+from signaling.http.listener import bound_sockets, reason_of
 from signaling.http.runner import Deadlines, Gates, HttpRunner
+from signaling.joining import Joining, figures_of, own_address, url_of
 from signaling.links.hearing import Hearing
 from signaling.links.identity import LinkIdentity
 from signaling.links.link import Link
@@ -32,24 +41,11 @@ from signaling.rest.call import Services
 from signaling.rest.homeward import Arrived, PassedOn
 from signaling.rest.whip import WhipGate
 from signaling.sessions.directory import SessionDirectory
-from signaling.storage.base import Store
 from signaling.websocket.elsewhere import Elsewhere
 from signaling.websocket.guests import Guests
 from signaling.websocket.slots import Seating
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Joining:
-    """How a node joins: its name, where it listens for other nodes, at which URL they find it (made
-    of the address where it is empty), and what gives it its cluster for a URL and a certificate."""
-
-    name: str
-    host: str
-    port: int
-    url: str
-    join: Callable[[str, str], AbstractAsyncContextManager[Cluster]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +96,10 @@ class Clustered:
         app = self._listener.application((*whip.routes(self.arrived), others))
         self._runner = HttpRunner(app, Deadlines.of(http), Gates(connections=self._gate(http)))
         await self._runner.listen_on(self._bound, self._identity.serving)
+
+    def drain(self) -> None:
+        """No session begins here any more."""
+        self._cluster.drain()
 
     def leave(self) -> None:
         """This node goes: clients whose sessions live elsewhere come back through another one."""
@@ -199,14 +199,11 @@ class Alone:
     async def listen(self, whip: WhipGate, services: Services, http: HttpSettings) -> None:
         """Nobody comes."""
 
+    def drain(self) -> None:
+        """Nobody chooses it."""
+
     def leave(self) -> None:
         """No client is sent away."""
-
-
-def joining_of(settings: Settings, store: Store) -> Joining | None:
-    """None: the settings name no cluster."""
-    del settings, store
-    return None
 
 
 @contextlib.asynccontextmanager
@@ -225,15 +222,34 @@ async def clustered(
         return
     parts = NodeParts(directory, Seating(authenticator, directory, metrics), clock, metrics)
     identity = LinkIdentity()
-    bound = await bound_sockets(joining.host, joining.port)
-    url = joining.url or f"https://{joining.host}:{bound[0].getsockname()[1]}"
+    try:
+        bound = await bound_sockets(joining.host, joining.port)
+    except OSError as cause:
+        raise OSError(
+            cause.errno,
+            f"the port for other nodes, {joining.host}:{joining.port}, cannot be used:"
+            f" {reason_of(cause)}. Stop what uses it, or set [cluster] link_port",
+        ) from cause
+    url = joining.url or url_of(await _reached_at(joining), bound[0].getsockname()[1])
     async with contextlib.AsyncExitStack() as stack:
         for each in bound:
             stack.callback(each.close)
         cluster = await stack.enter_async_context(joining.join(url, identity.certificate))
+        metrics.show(partial(figures_of, cluster))
         node = Clustered(cluster, identity, joining.name, parts, bound)
         stack.push_async_callback(node.close)
         yield node
+
+
+async def _reached_at(joining: Joining) -> str:
+    """Errors: `OSError`."""
+    try:
+        return await asyncio.to_thread(own_address, joining.host, joining.database_host)
+    except OSError as cause:
+        raise OSError(
+            cause.errno,
+            f"no address for other nodes: {reason_of(cause)}. Set [cluster] link_url",
+        ) from cause
 
 
 def seen_from(node: Clustered | None) -> tuple[Elsewhere | None, PassedOn | None]:

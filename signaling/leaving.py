@@ -29,8 +29,15 @@ class Leaving:
     refuse_joins: Callable[[], None]
 
 
-def refuse_joins(readiness: Readiness, directory: SessionDirectory, metrics: Metrics) -> None:
+def refuse_joins(
+    readiness: Readiness,
+    directory: SessionDirectory,
+    metrics: Metrics,
+    drain: Callable[[], None],
+) -> None:
+    """`drain` tells other nodes, where there are some."""
     readiness.accepting = False
+    drain()
     directory.refuse_joins()
     metrics.draining.set(1)
 

@@ -7,7 +7,8 @@ peer; per-object detail is `dump()`. The media plane's totals are described wher
 
 import asyncio
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import (
     CollectorRegistry,
@@ -45,6 +46,17 @@ _LABELED: Mapping[str, tuple[str, str, str]] = {
         (PlaneCounter.COMMANDS_FAILED, "media_commands_failed"),
     )
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A metric that is read when it is asked for: its values by those of its label."""
+
+    name: str
+    help: str
+    values: Mapping[str, float]
+    label: str = ""
+    is_total: bool = False
 
 
 class Metrics:
@@ -305,6 +317,10 @@ class Metrics:
         """Reads the totals of recording processes (`Egress.counters`) at each scrape."""
         self.registry.register(_EgressCounters(counters))
 
+    def show(self, read: Callable[[], Iterable[Figure]]) -> None:
+        """Asks for these figures whenever the metrics are read."""
+        self.registry.register(_Figures(read))
+
     def render(self) -> bytes:
         """The text that Prometheus scrapes."""
         return generate_latest(self.registry)
@@ -316,6 +332,19 @@ def _tasks() -> float:
     except RuntimeError:
         # Called outside the loop, for example by tests.
         return 0.0
+
+
+class _Figures(Collector):
+    def __init__(self, read: Callable[[], Iterable[Figure]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        for one in self._read():
+            kind = CounterMetricFamily if one.is_total else GaugeMetricFamily
+            family = kind(one.name, one.help, labels=[one.label] if one.label else [])
+            for label, value in one.values.items():
+                family.add_metric([label] if one.label else [], value)
+            yield family
 
 
 class _MediaCounters(Collector):

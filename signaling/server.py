@@ -50,7 +50,7 @@ from signaling.captions.running import (
 )
 from signaling.captions.service import CaptionParts
 from signaling.clock import Clock, SystemClock
-from signaling.clustered import clustered, joining_of
+from signaling.clustered import clustered
 from signaling.connectors.running import ConnectorOpener, open_connectors, running_connectors
 from signaling.draining import Drain, DrainEnd, Hurried, StopSignals
 from signaling.egress.distant_stops import running_stops
@@ -59,11 +59,12 @@ from signaling.egress.members import Members
 from signaling.egress.policy import egress_policy
 from signaling.egress.reading_styles import running_styles
 from signaling.http.connection_gate import ConnectionGate
-from signaling.http.listener import bound_sockets
+from signaling.http.listener import bound_sockets, reason_of
 from signaling.http.request_gate import RequestGate
 from signaling.http.runner import Deadlines, Gates, HttpRunner
 from signaling.http.served_certificate import ServedCertificate
 from signaling.ice_servers import ice_servers_of
+from signaling.joining import joining_of
 from signaling.leaving import Leaving, leave, refuse_joins
 from signaling.logs import configure_logs
 from signaling.memory import keep_for_good
@@ -173,7 +174,7 @@ async def running_server(
         )
         live, members = LiveActors(directory, clock), Members(metrics)
         others = await stack.enter_async_context(
-            clustered(joining_of(settings, store), authenticator, directory, clock, metrics)
+            clustered(joining_of(settings, clock), authenticator, directory, clock, metrics)
         )
         parts = ArchiveParts(
             store=store,
@@ -234,7 +235,7 @@ async def running_server(
         stack.push_async_callback(operations.cleanup)
         runner = HttpRunner(web_app.build(), Deadlines.of(settings.http), gates())
         await _listen(runner, settings.http, bound, certificate)
-        refusing = partial(refuse_joins, readiness, directory, metrics)
+        refusing = partial(refuse_joins, readiness, directory, metrics, others.drain)
         leaving = Leaving(runner, directory, services, refusing)
         stack.push_async_callback(leave, leaving, settings.signaling.shutdown_ms / 1000)
         await others.listen(whip, services, settings.http)
@@ -430,15 +431,10 @@ async def _listen(
         raise _unusable_port(cause, http.host, http.port) from cause
 
 
-def _reason(cause: OSError) -> str:
-    """Without the address, which Python repeats in words of its own."""
-    return (cause.strerror or str(cause)).partition(" (while")[0]
-
-
 def _unusable_port(cause: OSError, host: str, port: int) -> OSError:
     return OSError(
         cause.errno,
-        f"the HTTP port {host}:{port} cannot be used: {_reason(cause)}. Stop what uses it, "
+        f"the HTTP port {host}:{port} cannot be used: {reason_of(cause)}. Stop what uses it, "
         "or choose another with --port",
     )
 
@@ -455,7 +451,7 @@ async def _listen_for_operators(
     except OSError as cause:
         log.warning(
             "no metrics and no admin API",
-            reason=_reason(cause),
+            reason=reason_of(cause),
             advice=f"cannot listen on {wanted.host}:{port}: set [operations] host and port",
         )
     return runner

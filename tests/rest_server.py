@@ -10,7 +10,8 @@ from aiohttp import web
 
 from config.broadcast_settings import BroadcastSettings
 from config.caption_settings import CaptionSettings
-from config.settings import ArchiveSettings, ConnectorSettings, HttpSettings, RoomsSettings
+from config.connector_settings import ConnectorSettings
+from config.settings import ArchiveSettings, HttpSettings, RoomsSettings
 from config.sip_settings import SipSettings
 from sfu.core_api import MediaKind
 from sfu.ids import ConnectionId, SubscriberId

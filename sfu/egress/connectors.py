@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from config.settings import ConnectorSettings
+from config.connector_settings import ConnectorSettings
 from sfu.egress.child_link import SILENCE_S, ChildLink, spawn_with
 from sfu.egress.connector_jobs import ConnectorJob, ConnectorListener, HowOver
 from sfu.egress.connector_lines import (

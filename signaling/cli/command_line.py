@@ -69,6 +69,7 @@ COMMANDS = (
     ),
     Entry("callbacks", "events posted to applications", "callback_commands", is_group=True),
     Entry("session", "sessions", "session_commands", is_group=True),
+    Entry("cluster", "the nodes of a cluster", "cluster_commands", is_group=True),
     Entry("token", "create a client token for a session", "token_command"),
     Entry("health", "check the health of the server with these settings", "health_command"),
     Entry("doctor", "diagnose this machine and suggest fixes", "doctor_command"),

@@ -18,6 +18,7 @@ from signaling.archives.running import OF_BUCKETS, archive_folder
 from signaling.calls import running as calls
 from signaling.captions import running as captions
 from signaling.cli import doctor_machine
+from signaling.cli.doctor_cluster import cluster_finding
 from signaling.cli.doctor_renders import renders_finding
 from signaling.cli.doctor_server import local_findings, local_server, server_findings
 from signaling.cli.doctor_tls import file_findings, url_findings
@@ -45,6 +46,7 @@ def examine(settings: Settings, url: str | None) -> list[Finding]:
         doctor_machine.media_core(),
         *doctor_machine.ports(settings, ours=ours, elsewhere=url is not None),
         *_data_dir(settings),
+        cluster_finding(settings),
         doctor_machine.clock(),
         _public_addresses(settings),
         doctor_machine.buffers(),

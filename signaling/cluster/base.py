@@ -1,7 +1,7 @@
 """What the rest of the server sees of the cluster; `directory` implements it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from signaling.cluster.engine import Home, NodeRow
@@ -47,6 +47,26 @@ class Reborn:
 
 Change = NodeCame | NodeDied | Superseded | Renewed | Reborn
 OnChange = Callable[[Change], None]
+
+
+@dataclass(slots=True)
+class Figures:
+    """Of one node. `homes`: sessions whose home it is. `silent_s`: since the sending of the newest
+    beat that was acknowledged. `beat_s`: how long that took. The others are totals: `gone` are
+    nodes that lived and live no more, `lives` those of this node, `faults` by the part of the
+    membership that raised what nobody expected, and went on."""
+
+    homes: int = 0
+    silent_s: float = 0.0
+    beat_s: float = 0.0
+    beats: int = 0
+    beats_failed: int = 0
+    claims: int = 0
+    claims_lost: int = 0
+    superseded: int = 0
+    gone: int = 0
+    lives: int = 0
+    faults: dict[str, int] = field(default_factory=dict)
 
 
 class Cluster(Protocol):
@@ -97,5 +117,8 @@ class Cluster(Protocol):
     def watch(self, on_change: OnChange) -> None:
         """Calls it with each change, on the event loop."""
 
-    async def drain(self) -> None:
+    def figures(self) -> "Figures":
+        """What there is now, and what has happened since the start."""
+
+    def drain(self) -> None:
         """Others choose this node no more; it goes on with what it has."""

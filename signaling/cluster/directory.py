@@ -2,9 +2,14 @@
 
 It implements `base.Cluster`. A call of the engine that takes too long counts as one that failed;
 what it did there all the same shows in the count of homes that each beat answers.
+
+What nobody expected ends no loop: a node that silently beat no more would go on with sessions that
+others have claimed. It is logged and counted. A call that raised is as one that failed, so that a
+node which can ask nothing is unsure; the others declare it dead when its beats do not come.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -14,6 +19,7 @@ import structlog
 from signaling.clock import Clock
 from signaling.cluster.base import (
     Change,
+    Figures,
     NodeCame,
     NodeDied,
     OnChange,
@@ -75,6 +81,7 @@ class ClusterDirectory:
         self._calls: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
+        self._figures = Figures()
 
     # --- what the rest of the server sees -------------------------------------------------
 
@@ -123,7 +130,12 @@ class ClusterDirectory:
     def watch(self, on_change: OnChange) -> None:
         self._watchers.append(on_change)
 
-    async def drain(self) -> None:
+    def figures(self) -> Figures:
+        now, member = self._now(), self._member
+        silent_s = 0.0 if member is None else member.unacknowledged_s(now)
+        return replace(self._figures, homes=len(self._homing), silent_s=silent_s)
+
+    def drain(self) -> None:
         """With the next beat, at the latest in a second."""
         self._state = NodeState.DRAINING
 
@@ -149,6 +161,7 @@ class ClusterDirectory:
             log.warning("left the cluster unsaid", incarnation=self.me)
 
     def _live(self, incarnation: int) -> None:
+        self._figures.lives += 1
         self._member = Membership(incarnation, self._now())
         self._act(self._homing.handle_reborn(incarnation))
         self._wake.set()
@@ -156,14 +169,19 @@ class ClusterDirectory:
     async def _beat(self) -> None:
         while True:
             self._wake.clear()
-            if self._member is not None:
-                self._act(self._member.poll(self._now()))
-            self._act(self._homing.poll(self._now()))
+            pause_s = RETRY_S
             try:
-                async with asyncio.timeout(self._pause_s()):
+                if self._member is not None:
+                    self._act(self._member.poll(self._now()))
+                self._act(self._homing.poll(self._now()))
+                pause_s = self._pause_s()
+            except Exception:
+                self._note_fault("beat")
+                log.exception("beat failed")
+                await asyncio.sleep(RETRY_S)  # even if something wakes it at once
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
                     await self._wake.wait()
-            except TimeoutError:
-                continue
 
     def _pause_s(self) -> float:
         beat = None if self._member is None else self._member.next_beat
@@ -182,6 +200,10 @@ class ClusterDirectory:
                     before = now
                 except DomainError:
                     before = frozenset()
+                except Exception:
+                    self._note_fault("sweep")
+                    log.exception("sweep failed")
+                    before = frozenset()
 
     def _now(self) -> float:
         return self._clock.monotonic_s()
@@ -196,6 +218,7 @@ class ClusterDirectory:
                 case Came(node):
                     self._tell(NodeCame(node))
                 case Gone(incarnation):
+                    self._figures.gone += 1
                     self._homing.handle_gone(incarnation)
                     self._tell(NodeDied(incarnation))
                 case Answer(home):
@@ -203,6 +226,7 @@ class ClusterDirectory:
                 case Refuse(session_id, code):
                     self._refuse(session_id, code)
                 case Lost(home):
+                    self._figures.superseded += 1
                     self._tell(Superseded(home.session_id, home.epoch))
                 case Reclaimed(home):
                     self._tell(Renewed(home))
@@ -220,6 +244,7 @@ class ClusterDirectory:
                 beat = Beat(self.me, self._state, hears, self._row.load)
 
                 def failed(_code: ErrorCode) -> None:
+                    self._figures.beats_failed += 1
                     member.handle_failure(self._now())
 
                 self._call(partial(self._sent, member, beat), failed)
@@ -247,7 +272,10 @@ class ClusterDirectory:
                 self._call(self._homes_read, self._homes_unread)
 
     async def _sent(self, member: Membership, beat: Beat) -> None:
+        begin_s = self._now()
         view = await self._engine.beat(beat)
+        self._figures.beats += 1
+        self._figures.beat_s = self._now() - begin_s
         if self._member is member:
             effects = member.handle_view(view, self._now())
             self._homing.handle_nodes(member.nodes())
@@ -267,6 +295,8 @@ class ClusterDirectory:
             self._act(homing.handle_found(effect.session_id, home, self._now()))
             return
         home = await engine.claim(effect.session_id, effect.project_id, effect.limit, effect.me)
+        self._figures.claims += home is not None
+        self._figures.claims_lost += home is None
         self._act(homing.handle_claimed(effect, home, self._now()))
 
     async def _released(self, effect: ReleaseHome) -> None:
@@ -303,6 +333,10 @@ class ClusterDirectory:
                 failed(refusal.code)
             except TimeoutError:
                 failed(ErrorCode.STORAGE_UNAVAILABLE)
+            except Exception:
+                self._note_fault("call")
+                log.exception("call of the engine failed")
+                failed(ErrorCode.STORAGE_UNAVAILABLE)
             self._wake.set()
 
         task = asyncio.create_task(run())
@@ -321,7 +355,14 @@ class ClusterDirectory:
 
     def _tell(self, change: Change) -> None:
         for on_change in self._watchers:
-            on_change(change)
+            try:
+                on_change(change)
+            except Exception:
+                self._note_fault("watcher")
+                log.exception("change not followed", change=type(change).__name__)
+
+    def _note_fault(self, where: str) -> None:
+        self._figures.faults[where] = self._figures.faults.get(where, 0) + 1
 
 
 def _ignore(_code: ErrorCode) -> None:

@@ -56,6 +56,20 @@ class NodeRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Surveyed:
+    """What operators are shown of one life: how many sessions have their home there, and how long
+    ago it beat, or ended, by the database's clock."""
+
+    row: NodeRow
+    homes: int
+    age_s: float
+
+    @property
+    def is_living(self) -> bool:
+        return self.row.state in LIVING
+
+
+@dataclass(frozen=True, slots=True)
 class Home:
     """Where a session's actor is: the incarnation of its node, and the epoch of its reign there.
     `facts`: what clients cannot tell a later home."""

@@ -2,7 +2,7 @@
 
 Every method is one statement (a claim with a limit: a lock before it), so that connections can go
 through a pooler of transactions. Nothing is decided by a wall clock; only the removal of rows that
-are a day old reads the database's.
+are a day old, and what operators are shown, reads the database's.
 """
 
 import json
@@ -13,7 +13,16 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.secret import Secret
-from signaling.cluster.engine import NOBODY, NUMBER_BITS, Beat, Home, NodeRow, NodeState, View
+from signaling.cluster.engine import (
+    NOBODY,
+    NUMBER_BITS,
+    Beat,
+    Home,
+    NodeRow,
+    NodeState,
+    Surveyed,
+    View,
+)
 from signaling.domain.errors import ErrorCode, error
 from signaling.storage.database import Database, may_be_name
 from signaling.storage.postgres import engine_of
@@ -48,7 +57,7 @@ _STATEMENTS = {
     "beat": """
         WITH mine AS (
             UPDATE cluster_nodes
-            SET beat = beat + 1, state = :state, hears = :hears, load = :load
+            SET beat = beat + 1, state = :state, hears = :hears, load = :load, changed_at = now()
             WHERE incarnation = :me AND state IN @living
             RETURNING @columns, beat)
         SELECT @timeline AS timeline,
@@ -60,7 +69,7 @@ _STATEMENTS = {
             WHERE state IN @living AND incarnation <> :me) AS n ON true
         ORDER BY n.incarnation""",
     "certify": """
-        UPDATE cluster_nodes SET state = 'dead'
+        UPDATE cluster_nodes SET state = 'dead', changed_at = now()
         WHERE incarnation = :other AND beat = :seen AND state IN @living
         RETURNING incarnation""",
     "is_living": "SELECT 1 FROM cluster_nodes WHERE incarnation = :other AND state IN @living",
@@ -107,6 +116,11 @@ _STATEMENTS = {
         SELECT session_id, project_id, incarnation, epoch, facts FROM cluster_homes
         WHERE incarnation = :me AND incarnation <> 0 ORDER BY session_id""",
     "nodes": "SELECT @columns, beat FROM cluster_nodes ORDER BY incarnation",
+    "survey": """
+        SELECT @columns, beat, extract(epoch FROM localtimestamp - n.changed_at) AS age_s,
+               (SELECT count(*) FROM cluster_homes AS h
+                WHERE h.incarnation = n.incarnation) AS homes
+        FROM cluster_nodes AS n ORDER BY name, incarnation""",
     "orphans": """
         SELECT DISTINCT h.incarnation FROM cluster_homes AS h
         WHERE h.incarnation <> 0 AND NOT EXISTS (
@@ -125,7 +139,7 @@ _STATEMENTS = {
             WHERE n.incarnation = h.incarnation AND n.state IN @living)""",
     "leave": """
         WITH me AS (
-            UPDATE cluster_nodes SET state = 'left'
+            UPDATE cluster_nodes SET state = 'left', changed_at = now()
             WHERE incarnation = :me AND state IN @living RETURNING incarnation)
         UPDATE cluster_homes SET incarnation = 0, changed_at = now()
         WHERE incarnation IN (SELECT incarnation FROM me) AND incarnation <> 0""",
@@ -226,6 +240,11 @@ class EnginePostgres:
     async def nodes(self) -> tuple[NodeRow, ...]:
         rows = await self._others.read(lambda c: c.execute(self._say["nodes"]).mappings().all())
         return tuple(_node(row) for row in rows)
+
+    async def survey(self) -> tuple[Surveyed, ...]:
+        """All lives of the last day, by their names, for operators."""
+        rows = await self._others.read(lambda c: c.execute(self._say["survey"]).mappings().all())
+        return tuple(Surveyed(_node(row), row["homes"], float(row["age_s"])) for row in rows)
 
     async def orphans(self) -> frozenset[int]:
         return await self._others.read(

@@ -3,7 +3,7 @@
 import uuid
 from dataclasses import dataclass
 
-from config.settings import ConnectorSettings
+from config.connector_settings import ConnectorSettings
 from sfu.egress.connector_jobs import ConnectorEgress
 from signaling.callbacks.names import asking
 from signaling.connectors.connection import AudioConnection, WantedConnection

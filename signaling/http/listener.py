@@ -203,6 +203,11 @@ async def bound_sockets(host: str, port: int) -> list[socket.socket]:
     return opened
 
 
+def reason_of(cause: OSError) -> str:
+    """Without the address, which Python repeats in words of its own."""
+    return (cause.strerror or str(cause)).partition(" (while")[0]
+
+
 def _bound(
     family: int,
     address: tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes],

@@ -33,6 +33,8 @@ HOLD_S = 5.0
 REACH_S = 1.0
 """The same of one that resumes: it comes back by itself, through a node that may reach the home."""
 RETRY_S = 0.1
+_AWAY = frozenset({ErrorCode.HOME_AWAY.value, ErrorCode.SERVER_SHUTDOWN.value})
+"""What a node answers that is no home any more, or will be none in a moment."""
 MAX_PARTS_BYTES = 4_194_304
 """Of frames that come in several messages: a `welcome` to the largest session is a quarter."""
 
@@ -185,7 +187,7 @@ class Elsewhere:
                     return None
                 return await self._join(home, comer)
             except RefusedByHome as said:
-                if said.code != ErrorCode.HOME_AWAY.value:
+                if said.code not in _AWAY:
                     raise answering(_domain_error(said), comer.hello) from None
             except DomainError as refused:
                 if refused.code is not ErrorCode.HOME_AWAY:

@@ -4,10 +4,18 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from signaling.cluster.base import Change, NodeCame, NodeDied, OnChange, Renewed, Superseded
+from signaling.cluster.base import (
+    Change,
+    Figures,
+    NodeCame,
+    NodeDied,
+    OnChange,
+    Renewed,
+    Superseded,
+)
 from signaling.cluster.engine import Home, NodeRow
 from signaling.cluster.engine_memory import ClusterTable
-from signaling.clustered import Joining
+from signaling.joining import Joining
 
 
 class FakeNetwork:
@@ -121,5 +129,8 @@ class FakeCluster:
     def watch(self, on_change: OnChange) -> None:
         self._watchers.append(on_change)
 
-    async def drain(self) -> None:
+    def figures(self) -> Figures:
+        return Figures(homes=len(self.homes))
+
+    def drain(self) -> None:
         """Nobody chooses."""

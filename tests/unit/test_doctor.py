@@ -20,11 +20,11 @@ import pytest
 
 from bench.ports import free_port
 from config.broadcast_settings import BroadcastSettings
+from config.connector_settings import ConnectorSettings
 from config.render_settings import RenderSettings
 from config.secret import Secret
 from config.settings import (
     ArchiveSettings,
-    ConnectorSettings,
     HttpSettings,
     IceSettings,
     MediaSettings,

@@ -136,3 +136,73 @@ async def test_who_closes_leaves_its_homes_to_others(nodes):
     await a.close()
     assert nodes.engine.table.nodes()[0].state is NodeState.LEFT
     assert (await b.home("s", "p")).incarnation == b.me
+
+
+async def test_a_call_that_raises_what_nobody_expected_is_counted_and_the_node_beats_on(
+    nodes, monkeypatch
+):
+    a = await nodes.start("a")
+    await until(a.nodes)
+    beat, broken = nodes.engine.beat, 3
+
+    async def failing(given):
+        nonlocal broken
+        if broken:
+            broken -= 1
+            raise ValueError(given)
+        return await beat(given)
+
+    monkeypatch.setattr(nodes.engine, "beat", failing)
+    acknowledged = a.figures().beats
+    await until(lambda: a.figures().beats > acknowledged)
+    assert a.figures().faults == {"call": 3}
+    assert a.figures().beats_failed == 3
+
+
+async def test_who_cannot_follow_a_change_keeps_nobody_from_it(nodes):
+    a = await nodes.start("a")
+
+    def fails(_change):
+        raise ValueError
+
+    a._watchers.insert(0, fails)
+    b = await nodes.start("b")
+    await until(lambda: a.node(b.me))
+    assert any(isinstance(one, NodeCame) and one.node.name == "b" for one in nodes.changes[0])
+    assert a.figures().faults["watcher"] >= 1
+
+
+async def test_a_loop_that_raises_begins_again(nodes, monkeypatch):
+    a = await nodes.start("a")
+    await until(a.nodes)
+    poll, broken = a._homing.poll, [True]
+
+    def failing(now):
+        if broken:
+            raise ValueError(broken.pop())
+        return poll(now)
+
+    monkeypatch.setattr(a._homing, "poll", failing)
+    a.occupied("s", is_occupied=True)  # wakes it
+    await until(lambda: a.figures().faults.get("beat"))
+    beats = a.figures().beats
+    await until(lambda: a.figures().beats > beats)
+
+
+async def test_a_node_says_what_it_has_done(nodes):
+    a, b = await nodes.start("a"), await nodes.start("b")
+    await a.home("s", "p")
+    assert (a.figures().homes, a.figures().claims, b.figures().homes) == (1, 1, 0)
+    await until(lambda: a.node(b.me))
+    await b.close()
+    await until(lambda: a.figures().gone == 1)
+    assert (a.figures().lives, a.figures().superseded) == (1, 0)
+    assert 0 <= a.figures().silent_s < 60
+
+
+async def test_who_drains_says_so_to_the_others(nodes):
+    a, b = await nodes.start("a"), await nodes.start("b")
+    await until(lambda: b.node(a.me))
+    a.drain()
+    a.lost(0, refused=False)  # the next beat is a second away
+    await until(lambda: b.node(a.me).state is NodeState.DRAINING)

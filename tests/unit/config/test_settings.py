@@ -123,3 +123,45 @@ def test_a_secret_can_be_used_but_not_printed():
         repr([secret]),
     ):
         assert "hunter2" not in text
+
+
+SHARED = {"SEALROUTE_STORAGE_URL": "postgresql://somebody@db/calls"}
+
+
+def test_a_node_of_a_cluster_needs_a_database_that_others_reach():
+    with pytest.raises(ConfigurationError, match=r"set \[storage\] url"):
+        load_settings(None, {"SEALROUTE_CLUSTER_NAME": "one"})
+    assert load_settings(None, {"SEALROUTE_CLUSTER_NAME": "one", **SHARED}).cluster.name == "one"
+    assert load_settings(None, SHARED).cluster.name == ""
+
+
+@pytest.mark.parametrize(
+    ("knob", "value", "hint"),
+    [
+        ("name", "one two", "letters, digits"),
+        ("name", "n" * 64, "letters, digits"),
+        ("region", "r" * 64, "up to 63"),
+        ("link_url", "http://10.0.0.7:7443", "https://10.0.0.7:7443"),
+        ("link_url", "https://10.0.0.7", "with a port"),
+        ("link_url", "https://10.0.0.7:7443/path", "without a path"),
+    ],
+)
+def test_what_others_could_not_use_of_a_node_is_refused(knob, value, hint):
+    environment = {
+        "SEALROUTE_CLUSTER_NAME": "one",
+        **SHARED,
+        f"SEALROUTE_CLUSTER_{knob}".upper(): value,
+    }
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings(None, environment)
+    assert hint in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["https://10.0.0.7:7443", "https://[fd00::7]:7443", "https://a:1"])
+def test_a_node_is_found_at_a_name_or_an_address(url):
+    environment = {
+        "SEALROUTE_CLUSTER_NAME": "one",
+        "SEALROUTE_CLUSTER_LINK_URL": url,
+        **SHARED,
+    }
+    assert load_settings(None, environment).cluster.link_url == url

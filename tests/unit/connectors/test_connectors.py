@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from config.settings import ConnectorSettings
+from config.connector_settings import ConnectorSettings
 from sfu.core_api import MediaKind
 from sfu.egress.connector_jobs import AudioFormat
 from sfu.egress.jobs import PacketForm

@@ -137,6 +137,8 @@ def _settings() -> None:
         "config.sip_settings",
         "config.render_settings",
         "config.caption_settings",
+        "config.cluster_settings",
+        "config.connector_settings",
     }
     assert {kind.__module__ for kind in SECTIONS.values()} == rooms
     declared = {(section, f.name) for section, kind in SECTIONS.items() for f in fields(kind)}

@@ -16,7 +16,7 @@ import websockets
 from websockets.utils import accept_key
 
 from bench.ports import free_port
-from config.settings import ConnectorSettings
+from config.connector_settings import ConnectorSettings
 from sfu.egress.connector_jobs import AudioFormat, ConnectorJob
 from sfu.egress.connectors import ZYGOTE_MODULE, Connectors
 from sfu.egress.jobs import EgressError, PacketForm

@@ -9,7 +9,7 @@ import jwt
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from config.settings import ConnectorSettings
+from config.connector_settings import ConnectorSettings
 from sfu.target_policy import TargetPolicy, networks
 from signaling.connectors.service import AudioConnectors, ConnectorParts
 from signaling.egress.dialing import Dialer

@@ -6,8 +6,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.egress.individual_archive import ORIGIN_US, Archive
 from tests.unit.egress.media import AUDIO_US, VIDEO_US, added, frame, json_item, read_back, video
-from tests.unit.egress.test_individual import ORIGIN_US, Archive
 
 CODECS = ("vp8", "h264", "av1")
 SIZES = ((64, 48), (128, 96))

@@ -10,9 +10,9 @@ import pytest
 from sfu.egress.child import names
 from sfu.egress.child.completion import complete, locked
 from sfu.egress.child.journal import read_journal
+from tests.unit.egress.individual_archive import Archive
 from tests.unit.egress.jobs import unpacked
 from tests.unit.egress.media import added, audio_items, json_item, read_back
-from tests.unit.egress.test_individual import Archive
 
 
 def recorded(folder):

@@ -69,6 +69,7 @@ def with_video(made: Subscriber) -> Subscriber:
     tap = SimpleNamespace(
         give_to=lambda take, on_gap: tap.__dict__.update(take=take, on_gap=on_gap) or 1,
         request_key_frame=lambda: asked.append(made._clock()),
+        take_from=lambda _generation: tap.__dict__.update(take=None),
         report=None,
         take=None,
     )

@@ -113,6 +113,10 @@ class FakeTap:
         self.generation += 1
         return self.generation
 
+    def take_from(self, generation: int) -> None:
+        if generation == self.generation:
+            self.take = None
+
     def request_key_frame(self) -> None:
         pass
 
@@ -132,7 +136,8 @@ class FakeDownlink:
         for mid, kind in (part.split("=") for part in offer.split()):
             if mid not in self._lines:
                 codec = "opus" if kind == "audio" else "vp8"
-                self._lines[mid] = Line(kind, FakeTap(), None, codec)  # type: ignore[arg-type]
+                receiver = SimpleNamespace(track=None)
+                self._lines[mid] = Line(kind, FakeTap(), receiver, codec)  # type: ignore[arg-type]
         return "answer", dict(self._lines)
 
     async def close(self) -> None:

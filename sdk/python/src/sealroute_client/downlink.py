@@ -23,9 +23,15 @@ class Line:
 
     kind: str
     tap: InboundTap
-    media: Any
+    receiver: RTCRtpReceiver
     codec: str = ""
     owner: "tuple[Subscriber, str] | None" = None
+
+    @property
+    def media(self) -> Any:
+        """What is decoded. The first offer that sends over the m-line makes it, which need not be
+        the first that has the m-line."""
+        return self.receiver.track
 
 
 class Downlink:
@@ -52,7 +58,7 @@ class Downlink:
             receiver = transceiver.receiver
             line = self._lines.get(receiver)
             if line is None:
-                line = Line(transceiver.kind, InboundTap(receiver), receiver.track)
+                line = Line(transceiver.kind, InboundTap(receiver), receiver)
                 self._lines[receiver] = line
             lines[str(transceiver.mid)] = line
         await self._peer.setLocalDescription(await self._peer.createAnswer())

@@ -408,7 +408,7 @@ class Subscriber(Emitter):
             self._drop(track)
 
     def _drop(self, track: ReceivedTrack) -> None:
-        track.tap.take = None
+        track.tap.take_from(track.generation)
         track.lost.set()
 
     async def close(self) -> None:

@@ -132,6 +132,11 @@ class InboundTap:
         self.generation += 1
         return self.generation
 
+    def take_from(self, generation: int) -> None:
+        """Nobody takes any more; nothing happens if another one has taken over since."""
+        if generation == self.generation:
+            self.take, self.on_gap = None, lambda: None
+
     async def _on_rtp(self, packet: Any, arrival_time_ms: int) -> None:
         if self._skipped is not None:
             if packet.timestamp == self._skipped:

@@ -21,6 +21,16 @@ def browsers_below(ancestor: int) -> list[int]:
     ]
 
 
+def runner_of(browser: int, ancestor: int) -> int:
+    """The process of the render that a browser belongs to: a child of the zygote, which is one of
+    this ancestor."""
+    above = [browser]
+    while above[-1] != ancestor:
+        stat = Path(f"/proc/{above[-1]}/stat").read_text()
+        above.append(int(stat.rpartition(")")[2].split()[1]))
+    return above[-3]
+
+
 def tabs_below(ancestor: int) -> list[int]:
     """Their processes that run pages."""
     return [pid for pid, words in _below(ancestor) if _OURS in words and _kind(words) == "renderer"]

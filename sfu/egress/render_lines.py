@@ -17,8 +17,8 @@ Address = tuple[Text, Count]
 class RenderLine(Struct, tag_field="line", tag="render", frozen=True):
     """`http`: where the server's signaling listens, with TLS if `secure`. `media`: pairs of an
     address that clients are told and where it is on this machine. `allowed_networks`: beside public
-    addresses. `load_s`, `hang_s`, `memory_mb`: what the page may take. `spare`: another browser
-    waits for a crash."""
+    addresses. `load_s`, `hang_s`, `memory_mb`: what the page may take. `waits`: an empty page is
+    captured until `ShowLine`."""
 
     chromium: Text
     bwrap: Text
@@ -32,7 +32,7 @@ class RenderLine(Struct, tag_field="line", tag="render", frozen=True):
     load_s: Count
     hang_s: Count
     memory_mb: Count
-    spare: bool
+    waits: bool
     allowed_networks: Text
     http: Address
     secure: bool
@@ -42,15 +42,23 @@ class RenderLine(Struct, tag_field="line", tag="render", frozen=True):
         return "RenderLine(redacted)"
 
 
+class ShowLine(Struct, tag_field="line", tag="show", frozen=True):
+    """To a process that waits: the page is to be shown."""
+
+
+class ShowingLine(Struct, tag_field="line", tag="showing", frozen=True):
+    """A process that waited begins to."""
+
+
 class PublishedLine(Struct, tag_field="line", tag="published", frozen=True):
-    """The page is published, for the first time or again."""
+    """The page is published."""
 
     connection: Annotated[str, Meta(max_length=64)]
     stream: Annotated[str, Meta(max_length=64)]
 
 
 class CrashedLine(Struct, tag_field="line", tag="crashed", frozen=True):
-    """A browser is gone, or did not begin; another one takes its place."""
+    """A browser did not begin; another one takes its place."""
 
 
 RenderCount = Literal[
@@ -66,15 +74,15 @@ class BeatLine(Struct, tag_field="line", tag="beat", frozen=True):
 
 class EndLine(Struct, tag_field="line", tag="end", frozen=True):
     """`page`: it cannot be shown, and `text` says why; `refused`: the session does not take it,
-    the same; `start`: no browser captures; `crashed`: it did again and again; `unpublished`: the
-    session ended the stream or the client."""
+    the same; `start`: no browser captures; `crashed`: one that showed it is gone; `unpublished`:
+    the session ended the stream or the client."""
 
     how: Literal["page", "refused", "start", "crashed", "unpublished"]
     text: Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
 
 
-RenderDown = RenderLine | LeaveLine
-RenderUp = PublishedLine | CrashedLine | BeatLine | EndLine
+RenderDown = RenderLine | ShowLine | LeaveLine
+RenderUp = ShowingLine | PublishedLine | CrashedLine | BeatLine | EndLine
 
 
 class RenderDownReader(LineReader[RenderDown]):

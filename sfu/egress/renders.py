@@ -7,7 +7,7 @@ speaks with the browser nor carries what pages load.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from config.render_settings import RenderSettings
@@ -24,6 +24,8 @@ from sfu.egress.render_lines import (
     RenderLine,
     RenderUp,
     RenderUpReader,
+    ShowingLine,
+    ShowLine,
 )
 from sfu.egress.render_reports import RenderReports
 from sfu.egress.runs import RunProcess, Runs
@@ -33,6 +35,8 @@ log = logging.getLogger(__name__)
 ZYGOTE_MODULE = "sfu.egress.render.zygote"
 GOODBYE_S = 2.0
 """For the end of a browser; then it is killed with its process."""
+SPARE_AFTER_S = 5.0
+"""From a publication to the start of the browser that waits."""
 NO_ROOM = "This server has no room for another render."
 
 
@@ -55,10 +59,12 @@ class Renders:
         *,
         program: Sequence[str],
         silence_s: float = SILENCE_S,
+        spare_after_s: float = SPARE_AFTER_S,
     ) -> None:
         zygote = Zygote(program)
         self._runs: Runs[Run] = Runs(zygote, settings.max, NO_ROOM)
-        self._tools = _Tools(zygote, settings, browsers, self._runs.totals, silence_s)
+        totals = self._runs.totals
+        self._tools = _Tools(zygote, settings, browsers, totals, silence_s, spare_after_s)
 
     def start(self, job: RenderJob, listener: RenderListener) -> "Run":
         return self._runs.start(lambda: Run(job, listener, self._tools))
@@ -78,68 +84,144 @@ class _Tools:
     browsers: Browsers
     totals: Counter[str]
     silence_s: float
+    spare_after_s: float
+
+
+class _Browsing:
+    """One process of a render: it shows the page, or has a browser that waits until it is told
+    to. `over`: how it ended; None: it died or hung, and its browser with it. `is_shown`: its end
+    is an end of what it shows."""
+
+    def __init__(
+        self, line: RenderLine, tools: _Tools, on_line: Callable[["_Browsing", RenderUp], None]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.over: asyncio.Future[RenderEnd | None] = loop.create_future()
+        self.is_shown = not line.waits
+        self.process: RunProcess[RenderUp] = RunProcess(tools.totals, GOODBYE_S)
+        self._line = line
+        self._tools = tools
+        self._on_line = on_line
+        self._reports = RenderReports(waits=line.waits)
+        self.task = loop.create_task(self._run())
+
+    def show(self) -> None:
+        """Tells one that waits, also one that has not started yet."""
+        self._reports.shown = True
+        self.process.send(ShowLine())
+
+    async def _run(self) -> None:
+        end: RenderEnd | None = None
+        try:
+            link = await spawn_with(self._tools.zygote, [], RenderUpReader())
+            self.process.begin(link)
+            link.send(self._line)
+            if self._reports.shown:
+                link.send(ShowLine())
+            async for line in link.lines(self._tools.silence_s):
+                self._reports.check(line)
+                if isinstance(line, EndLine):
+                    end = RenderEnd(line.how, line.text)
+                    break
+                self.is_shown |= isinstance(line, ShowingLine)
+                self._on_line(self, line)
+        except LineError as lie:
+            self._tools.totals["lies"] += 1
+            log.warning("the process of a render is not what it was: %s", lie)
+            end = RenderEnd("process")
+        except ForkError:
+            log.warning("a render has no process")
+            end = RenderEnd("process")
+        finally:
+            if not self.over.done():
+                self.over.set_result(end)
+            await self.process.end()
 
 
 class Run:
-    """One render. Implements `RenderRun`."""
+    """One render. Implements `RenderRun`. Most of the time from a crash to a stream is the start of
+    a browser; so another process has one that waits, and is there whatever it is that ends."""
 
     def __init__(self, job: RenderJob, listener: RenderListener, tools: _Tools) -> None:
         self._job = job
         self._listener = listener
         self._tools = tools
-        self._process: RunProcess[RenderUp] = RunProcess(tools.totals, GOODBYE_S)
+        self._left = False
+        self._attempts = Attempts()
+        self._standby: _Browsing | None = None
+        self._preparing: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._current = self._begin(waits=False)
         self.task = asyncio.get_running_loop().create_task(self._run())
 
     def leave(self) -> None:
-        self._process.leave(self.task)
+        if not self._left:
+            self._left = True
+            self._end_standby()
+            self._current.process.leave(self.task)
 
     async def _run(self) -> None:
         end: RenderEnd | None = None
-        attempts, loop = Attempts(), asyncio.get_running_loop()
         try:
-            while end is None and not self._process.left:
-                end = await self._one_process(attempts)
-                if end is None and not self._process.left:
-                    end = self._after_death(attempts.crashed(loop.time()))
+            end = await self._until_over()
         except asyncio.CancelledError:
-            if not self._process.left:
+            if not self._left:
                 raise
-        if not self._process.left:
-            self._process.left = True
+        finally:
+            self._end_standby()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        if not self._left:
+            self._left = True
             self._listener.on_over(end or RenderEnd("process"))
 
-    def _after_death(self, may_go_on: bool) -> RenderEnd | None:
-        if not may_go_on:
-            return RenderEnd("process")
-        self._handle(CrashedLine())
-        return None
+    async def _until_over(self) -> RenderEnd | None:
+        loop = asyncio.get_running_loop()
+        while True:
+            end = await self._current.over
+            if self._left or (end is not None and end.how != "crashed"):
+                return end
+            # One that ended together with what it was to replace is no crash of the page's.
+            if self._current.is_shown and not self._attempts.crashed(loop.time()):
+                return end
+            self._handle(CrashedLine())
+            self._take_over()
 
-    async def _one_process(self, attempts: Attempts) -> RenderEnd | None:
-        """How the render ended; None: the process died or hung, and its browser with it."""
-        reports, loop = RenderReports(), asyncio.get_running_loop()
-        try:
-            link = await spawn_with(self._tools.zygote, [], RenderUpReader())
-            self._process.begin(link)
-            link.send(self._line())
-            async for line in link.lines(self._tools.silence_s):
-                reports.check(line)
-                if isinstance(line, EndLine):
-                    return RenderEnd(line.how, line.text)
-                if isinstance(line, PublishedLine):
-                    attempts.published(loop.time())
-                self._handle(line)
-        except LineError as lie:
-            self._tools.totals["lies"] += 1
-            log.warning("the process of a render is not what it was: %s", lie)
-            return RenderEnd("process")
-        except ForkError:
-            log.warning("a render has no process")
-            return RenderEnd("process")
-        finally:
-            await self._process.end()
-        return None
+    def _begin(self, *, waits: bool) -> _Browsing:
+        one = _Browsing(self._line(waits=waits), self._tools, self._on_line)
+        self._tasks.add(one.task)
+        one.task.add_done_callback(self._tasks.discard)
+        return one
 
-    def _line(self) -> RenderLine:
+    def _take_over(self) -> None:
+        standby, self._standby = self._standby, None
+        if standby is None or standby.over.done():
+            self._current = self._begin(waits=False)
+        else:
+            self._current = standby
+            standby.show()
+        self._end_standby()
+
+    def _prepare(self) -> None:
+        """Later: the render's own browser comes first, and is busiest at its beginning."""
+        if self._tools.settings.spare and self._standby is None and self._preparing is None:
+            loop = asyncio.get_running_loop()
+            self._preparing = loop.call_later(self._tools.spare_after_s, self._begin_standby)
+
+    def _begin_standby(self) -> None:
+        self._preparing = None
+        self._standby = self._begin(waits=True)
+
+    def _end_standby(self) -> None:
+        preparing, self._preparing = self._preparing, None
+        if preparing is not None:
+            preparing.cancel()
+        standby, self._standby = self._standby, None
+        if standby is not None:
+            standby.task.cancel()
+
+    def _line(self, *, waits: bool) -> RenderLine:
         job, browsers, settings = self._job, self._tools.browsers, self._tools.settings
         return RenderLine(
             chromium=browsers.chromium,
@@ -154,22 +236,28 @@ class Run:
             load_s=settings.load_s,
             hang_s=settings.hang_s,
             memory_mb=settings.memory_mb,
-            spare=settings.spare,
+            waits=waits,
             allowed_networks=browsers.allowed_networks,
             http=job.node.http,
             secure=job.node.secure,
             media=list(job.node.media.items()),
         )
 
-    def _handle(self, line: RenderUp) -> None:
+    def _on_line(self, whose: _Browsing, line: RenderUp) -> None:
         if isinstance(line, BeatLine):
-            self._process.count(line.counts.items())
+            whose.process.count(line.counts.items())
+        if whose is self._current:
+            self._handle(line)
+
+    def _handle(self, line: RenderUp) -> None:
         if isinstance(line, CrashedLine):
             self._tools.totals["crashes"] += 1
-        if self._process.left:
+        if self._left:
             return
         match line:
             case PublishedLine(connection=connection, stream=stream):
+                self._attempts.published(asyncio.get_running_loop().time())
+                self._prepare()
                 self._listener.on_published(connection, stream)
             case CrashedLine():
                 self._listener.on_crashed()

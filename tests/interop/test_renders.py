@@ -18,7 +18,7 @@ from aiohttp.test_utils import TestServer
 from config.render_settings import RenderSettings
 from config.settings import CallbackSettings, EgressSettings
 from tests.interop.test_sip_calls import hears
-from tests.jailed_browsers import browsers_below, end, tabs_below
+from tests.jailed_browsers import browsers_below, end, runner_of, tabs_below
 from tests.media_site import media_site
 from tests.rendered_page import COLOR, NEEDS_A_JAILED_BROWSER, TONE_HZ, Pages
 from tests.served import NEEDS_THE_MEDIA_CORE, Server, until
@@ -191,6 +191,26 @@ async def test_what_crashes_comes_back_once(site, pages) -> None:
     failed = await became(site, made.id, "failed")
     assert failed.reason == "The browser crashed twice."
     await until(lambda: not ben.streams)
+
+
+@pytest.mark.long
+async def test_a_browser_that_waits_shows_the_page_when_the_process_of_the_render_is_killed(
+    site, pages
+) -> None:
+    session = await site.session()
+    ben = await site.join(session)
+    made = await render(site, session, f"{pages.url}/colored")
+    first = (await became(site, made.id, "started")).streamId
+    (shown,) = browsers_below(os.getpid())
+    await until(lambda: len(browsers_below(os.getpid())) == 2, 60)
+    (waiting,) = set(browsers_below(os.getpid())) - {shown}
+    end(runner_of(shown, os.getpid()))
+    await until(lambda: ben.streams and first not in ben.streams, 60)
+    (second,) = ben.streams
+    await sees(await ben.subscribe(ben.streams[second]), COLOR)
+    await became(site, made.id, "started", second)
+    assert runs(waiting)
+    assert not runs(shown)
 
 
 @pytest.mark.long

@@ -67,14 +67,14 @@ class Published:
 
 class Browser:
     """`over` is set when the browser, one of its tabs or the stream is gone; `why` says which, and
-    `fault` what the page did, for the application, if it is the page's. `is_ready` once it has
-    started. `close` it in any case."""
+    `fault` what the page did, for the application, if it is the page's. `has_page` once it was told
+    to show it. `close` it in any case."""
 
     def __init__(self, programs: Programs, screen: Screen, proxy: Proxy, shared_bytes: int) -> None:
         """`shared_bytes`: how much memory its processes may share."""
         self.over = asyncio.Event()
         self.why = self.fault = ""
-        self.is_ready = False
+        self.has_page = False
         self._programs = programs
         self._screen = screen
         self._proxy = proxy
@@ -109,11 +109,16 @@ class Browser:
             await self._devtools.evaluate(self._publisher, _PUBLISH)
             await self._entitle(title)
         await self._capture()
-        self.is_ready = True
+
+    async def check(self) -> None:
+        """Whether both tabs answer, as they do unless they are gone. Errors: `BrowserError`."""
+        for tab in (self._page, self._publisher):
+            await self._devtools.evaluate(tab, "1", within_s=CHECK_S)
 
     async def show(self, url: str, within_s: float, hang_s: float) -> None:
         """`hang_s`: how long the page may not answer once it is loaded. Errors: `PageError`,
         `BrowserError`."""
+        self.has_page = True
         watch = self._page_watch = PageWatch(hang_s)
         try:
             async with asyncio.timeout(within_s):

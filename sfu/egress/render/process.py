@@ -17,7 +17,6 @@ from sfu.egress.render.command import Programs, Screen
 from sfu.egress.render.devtools import BrowserError
 from sfu.egress.render.memory import tree_bytes
 from sfu.egress.render.proxy import OwnServer, Proxy
-from sfu.egress.render.spare import Spare
 from sfu.egress.render_attempts import Attempts
 from sfu.egress.render_lines import (
     BeatLine,
@@ -27,6 +26,8 @@ from sfu.egress.render_lines import (
     RenderDown,
     RenderDownReader,
     RenderLine,
+    ShowingLine,
+    ShowLine,
 )
 from sfu.egress.run_lines import LeaveLine
 from sfu.target_policy import TargetPolicy, networks
@@ -60,6 +61,8 @@ class _Process:
         self._attempts = Attempts()
         self._browsers = _Browsers(job)
         self._left = asyncio.Event()
+        self._may_show = asyncio.Event()
+        self._says_so = False
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -70,8 +73,12 @@ class _Process:
         await _cancelled(*tasks)
 
     def _on_lines(self) -> None:
-        leaves = any(isinstance(line, LeaveLine) for line in self._control.poll())
-        if leaves or self._control.closed:
+        for line in self._control.poll():
+            if isinstance(line, ShowLine):
+                self._may_show.set()
+            elif isinstance(line, LeaveLine):
+                self._left.set()
+        if self._control.closed:
             self._left.set()
 
     async def _wait_for_goodbye(self) -> None:
@@ -84,28 +91,21 @@ class _Process:
             await asyncio.sleep(BEAT_S)
 
     async def _render(self) -> None:
-        """One browser after the other, until the render is over."""
-        spare = Spare(self._browsers.make, self._browsers.end)
-        try:
-            while True:
-                browser = await spare.take() or self._browsers.make()
-                try:
-                    end = await self._one(browser, spare)
-                    if isinstance(end, CrashedLine):
-                        self._control.send(end)  # before the end of this one takes its time
-                finally:
-                    await self._browsers.end(browser)
-                if isinstance(end, EndLine):
-                    break
-        finally:
-            await spare.close()
-        self._control.send(end)
+        """One browser after the other, until one shows the page: with that one it is over."""
+        end: EndLine | CrashedLine = CrashedLine()
+        while isinstance(end, CrashedLine):
+            browser = self._browsers.make()
+            try:
+                end = await self._one(browser)
+                self._control.send(end)  # before the end of this one takes its time
+            finally:
+                await self._browsers.end(browser)
 
-    async def _one(self, browser: Browser, spare: Spare) -> EndLine | CrashedLine:
+    async def _one(self, browser: Browser) -> EndLine | CrashedLine:
         """A browser from its start to its end, and what follows. Whatever it was doing, it is over
         at once when the browser is."""
         loop = asyncio.get_running_loop()
-        showing = loop.create_task(self._show(browser, spare))
+        showing = loop.create_task(self._show(browser))
         watching = loop.create_task(self._watch_memory(browser))
         over = loop.create_task(browser.over.wait())
         try:
@@ -116,9 +116,8 @@ class _Process:
             return EndLine("page", browser.fault)
         if browser.why in _SESSION_ENDED:
             return EndLine("unpublished", browser.why)
-        if browser.is_ready and browser.over.is_set():
-            may_go_on = self._attempts.crashed(time.monotonic())
-            return CrashedLine() if may_go_on else EndLine("crashed", browser.why)
+        if browser.has_page and browser.over.is_set():
+            return EndLine("crashed", _printable(BrowserError(browser.why)))
         return self._failed(showing)
 
     def _failed(self, showing: "asyncio.Task[None]") -> EndLine | CrashedLine:
@@ -135,20 +134,27 @@ class _Process:
             case _:
                 raise failure
 
-    async def _show(self, browser: Browser, spare: Spare) -> None:
+    async def _show(self, browser: Browser) -> None:
         """All steps, until the stream is over. Errors: `PageError`, `SessionError`,
         `BrowserError`, `OSError`."""
         job = self._job
-        if not browser.is_ready:
-            await browser.start()
+        await browser.start()
+        if job.waits:
+            await self._until_told(browser)
         await browser.show(job.url, job.load_s, job.hang_s)
         publication = Publication(job.api_key, job.session, job.token, job.name)
         published = await browser.publish(publication)
         self._attempts.published(time.monotonic())
         self._control.send(PublishedLine(published.connection, published.stream))
-        if job.spare:
-            spare.prepare()
         await browser.until_over()
+
+    async def _until_told(self, browser: Browser) -> None:
+        """Errors: `BrowserError` for one that ended with what it was to replace."""
+        await self._may_show.wait()
+        await browser.check()
+        if not self._says_so:
+            self._says_so = True
+            self._control.send(ShowingLine())
 
     async def _watch_memory(self, browser: Browser) -> None:
         limit = self._job.memory_mb

@@ -7,7 +7,14 @@ import sys
 from sfu.egress.child.control_socket import ControlSocket
 from sfu.egress.control import LineWriter
 from sfu.egress.render.process import CONTROL_DESCRIPTOR
-from sfu.egress.render_lines import BeatLine, EndLine, PublishedLine, RenderDownReader
+from sfu.egress.render_lines import (
+    BeatLine,
+    EndLine,
+    PublishedLine,
+    RenderDownReader,
+    ShowingLine,
+    ShowLine,
+)
 from sfu.egress.run_lines import LeaveLine
 from sfu.egress.zygote import serve
 
@@ -25,7 +32,11 @@ LIES = {
 def answer(kind: str) -> int:
     connection = socket.socket(fileno=CONTROL_DESCRIPTOR)
     control = ControlSocket(connection, RenderDownReader())
-    control.poll(10)
+    lines = control.poll(10)
+    if lines[0].waits:
+        while not control.closed and not any(isinstance(one, ShowLine) for one in lines):
+            lines = control.poll(1)
+        control.send(ShowingLine())
     if kind == "garbage":
         connection.sendall(LineWriter().encode(BeatLine())[5:])
     for line in LIES.get(kind, [PublishedLine(str(os.getpid()), "stream")]):

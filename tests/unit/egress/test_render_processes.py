@@ -42,13 +42,14 @@ class Listener:
 async def egress_of():
     made = []
 
-    def make(*program, chromium="/no/browser", silence_s=30.0, **settings):
+    def make(*program, chromium="/no/browser", silence_s=30.0, spare_after_s=5.0, **settings):
         made.append(
             Renders(
                 RenderSettings(**settings),
                 Browsers(chromium, "/no/jail"),
                 program=(sys.executable, *program),
                 silence_s=silence_s,
+                spare_after_s=spare_after_s,
             )
         )
         return made[-1]
@@ -106,6 +107,57 @@ async def test_a_process_that_is_killed_has_one_successor_and_one_that_leaves_is
     assert listener.noticed[-1].how == "process"
     assert egress.counters()["crashes"] == 1
     assert not other.over.is_set()
+
+
+async def until(holds):
+    async with asyncio.timeout(WAIT_S):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def shows(listener):
+    """The processes that showed the page, in order."""
+    return [int(one[0]) for one in listener.noticed if isinstance(one, tuple)]
+
+
+def processes(egress):
+    """Those of all renders."""
+    zygote = egress._tools.zygote.pid
+    return {int(one) for one in Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()}
+
+
+async def test_the_process_that_waits_takes_over_from_one_that_is_killed(egress_of):
+    egress, listener = egress_of(LIAR, "wait", spare_after_s=0), Listener()
+    egress.start(JOB, listener)
+    await until(lambda: len(shows(listener)) == 1 and len(processes(egress)) == 2)
+    (waiting,) = processes(egress) - set(shows(listener))
+    os.kill(shows(listener)[0], signal.SIGKILL)
+    await until(lambda: len(shows(listener)) == 2)
+    assert shows(listener)[1] == waiting
+    assert listener.noticed.count("crashed") == 1
+    await until(lambda: len(processes(egress)) == 2)
+    await egress.close()
+    assert not listener.over.is_set()
+
+
+async def test_a_process_that_waits_and_ends_with_the_other_one_is_no_second_crash(egress_of):
+    egress, listener = egress_of(LIAR, "wait", spare_after_s=0), Listener()
+    egress.start(JOB, listener)
+    await until(lambda: len(shows(listener)) == 1 and len(processes(egress)) == 2)
+    both = processes(egress)
+    for pid in both:
+        os.kill(pid, signal.SIGKILL)
+    await until(lambda: len(shows(listener)) == 2)
+    assert shows(listener)[1] not in both
+    assert not listener.over.is_set()
+
+
+async def test_no_process_waits_where_the_operator_wants_none(egress_of):
+    egress, listener = egress_of(LIAR, "wait", spare_after_s=0, spare=False), Listener()
+    egress.start(JOB, listener)
+    await until(lambda: len(shows(listener)) == 1)
+    await asyncio.sleep(0.2)
+    assert processes(egress) == set(shows(listener))
 
 
 async def test_there_is_room_for_so_many(egress_of):

@@ -11,22 +11,36 @@ from sfu.egress.render_lines import (
     PublishedLine,
     RenderLine,
     RenderUpReader,
+    ShowingLine,
 )
 from sfu.egress.render_reports import MAX_CRASHES, RenderReports
 
 PUBLISHED = PublishedLine("connection", "stream")
 
 
-def checked(*lines):
-    reports = RenderReports()
+def checked(*lines, waits=False, shown=False):
+    reports = RenderReports(waits=waits)
+    reports.shown = shown
     for line in lines:
         reports.check(line)
 
 
-def test_a_page_is_published_again_after_a_crash_and_not_twice():
-    checked(BeatLine(), PUBLISHED, BeatLine(), CrashedLine(), PUBLISHED, EndLine("crashed"))
+def test_a_page_is_published_once_by_a_browser_that_began():
+    checked(BeatLine(), CrashedLine(), CrashedLine(), PUBLISHED, BeatLine(), EndLine("crashed"))
     with pytest.raises(LineError):
         checked(PUBLISHED, PUBLISHED)
+
+
+def test_a_process_that_waits_shows_the_page_at_the_word_of_the_server_and_not_before():
+    checked(BeatLine(), ShowingLine(), PUBLISHED, waits=True, shown=True)
+    for lines in [(ShowingLine(),), (PUBLISHED,)]:
+        with pytest.raises(LineError):
+            checked(*lines, waits=True)
+    with pytest.raises(LineError):
+        checked(PUBLISHED, waits=True, shown=True)
+    for waits in (False, True):
+        with pytest.raises(LineError):
+            checked(ShowingLine(), ShowingLine(), waits=waits, shown=True)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +49,7 @@ def test_a_page_is_published_again_after_a_crash_and_not_twice():
         (PublishedLine("", "stream"),),
         (PublishedLine("connection", ""),),
         (EndLine("unpublished"),),
-        (PUBLISHED, CrashedLine(), EndLine("unpublished")),
+        (PUBLISHED, CrashedLine()),
         tuple(CrashedLine() for _ in range(MAX_CRASHES + 1)),
     ],
 )

@@ -60,6 +60,22 @@ def answers(*, algorithm: str = "", digits: int = 0) -> str:
     )
 
 
+def announces(tone: Path) -> str:
+    """A scenario that plays a file of PCMU before it answers, and answers to nobody's hurry."""
+    sdp = _SDP.replace("[media_port]", "[rtpstream_audio_port]")
+    play = f'<nop><action><exec rtp_stream="{tone},-1,0"/></action></nop>\n'
+    return (
+        '<recv request="INVITE"></recv>\n'
+        + _send("183 Session Progress", _CONTACT, sdp)
+        + play
+        + '<pause milliseconds="8000"/>\n'
+        + _send("200 OK", _CONTACT, sdp)
+        + '<recv request="ACK"></recv>\n'
+        + '<recv request="BYE"></recv>\n'
+        + _send("200 OK")
+    )
+
+
 def refuses(status: str, contact: str = "") -> str:
     more = f"Contact: <{contact}>\n" if contact else ""
     answer = _send(status, more)

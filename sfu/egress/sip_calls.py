@@ -97,20 +97,26 @@ class CallRun:
         self._tools = tools
         self._process: RunProcess[SipUp] = RunProcess(tools.totals, CLOSE_S)
         self._waiting: list[Struct] = []
+        self._standing: dict[type[Struct], Struct] = {}
         self._asking: set[asyncio.Task[None]] = set()
         self.task = asyncio.get_running_loop().create_task(self._run())
 
     def speak(self, form: PacketForm) -> None:
-        self._send(speak_line(form))
+        self._stand(speak_line(form))
 
     def press(self, digits: str) -> None:
         self._send(PressLine(digits))
 
     def mute(self, *, on: bool) -> None:
-        self._send(MuteLine(on))
+        self._stand(MuteLine(on))
 
     def leave(self) -> None:
         self._process.leave(self.task)
+
+    def _stand(self, line: Struct) -> None:
+        """What holds for the process of another address, too, if the call is redirected."""
+        self._standing[type(line)] = line
+        self._process.send(line)
 
     def _send(self, line: Struct) -> None:
         if not self._process.send(line):
@@ -177,7 +183,7 @@ class CallRun:
             link = await spawn_with(self._tools.zygote, given, SipUpReader())
             self._process.begin(link)
             link.send(self._dial_line(target, sockets))
-        for line in self._waiting:
+        for line in (*self._standing.values(), *self._waiting):
             link.send(line)
         self._waiting = []
         if not self._process.left:

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 from sfu.egress.jobs import PacketForm
 from sfu.egress.sip_uri import Uri
 
-CallState = Literal["dialing", "ringing", "active", "held"]
+CallState = Literal["dialing", "ringing", "early", "active", "held"]
 
 
 class Reach(Protocol):

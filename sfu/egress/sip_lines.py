@@ -66,9 +66,9 @@ class AskLine(Struct, tag_field="line", tag="ask", frozen=True):
 
 
 class CallLine(Struct, tag_field="line", tag="call", frozen=True):
-    """The call is something else now."""
+    """The call is something else now. `early`: it rings, and is heard already."""
 
-    state: Literal["ringing", "active", "held"]
+    state: Literal["ringing", "early", "active", "held"]
 
 
 class DigitLine(Struct, tag_field="line", tag="digit", frozen=True):

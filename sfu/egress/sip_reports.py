@@ -33,8 +33,10 @@ class SipReports:
         match line:
             case CallLine(state):
                 _require(state != self._state, "it is so already")
-                _require(state != "ringing" or not self._is_up, "it was answered before")
-                self._state, self._is_up = state, state != "ringing"
+                is_up = state in ("active", "held")
+                _require(is_up or not self._is_up, "it was answered before")
+                _require(state != "ringing" or self._state == "dialing", "it rang before")
+                self._state, self._is_up = state, is_up
             case DigitLine(digit):
                 _require(self._is_up and digit in DIGITS, "nobody can press that")
             case AskLine(host, port):

@@ -177,10 +177,11 @@ class SipCall:
         if not self._is_told:
             self._early.append(state)
         elif not self._client.is_over:
-            if state == "active":
+            if state in ("early", "active"):
                 self._client.speak_up()
-            self.state = state
-            self._report("callUpdated", call_details(self._info(), state=WORDS[state]))
+            before, self.state = self.state, state
+            if state == "dialing" or WORDS[state] != WORDS[before]:
+                self._report("callUpdated", call_details(self._info(), state=WORDS[state]))
 
     def on_digit(self, digit: str) -> None:
         if self._client.is_over:

@@ -25,6 +25,7 @@ Word = Literal["DIALING", "RINGING", "ACTIVE", "ON_HOLD", "HANGUP"]
 WORDS: Mapping[str, Word] = {
     "dialing": "DIALING",
     "ringing": "RINGING",
+    "early": "RINGING",
     "active": "ACTIVE",
     "held": "ON_HOLD",
 }

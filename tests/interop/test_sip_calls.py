@@ -132,6 +132,41 @@ async def test_a_telephone_and_a_session_hear_each_other(
     await until(lambda: call.connectionId not in ben.connections)
 
 
+class Elsewhere(asyncio.DatagramProtocol):
+    """A SIP server that knows another address for everybody."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+
+    def connection_made(self, transport) -> None:
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, source) -> None:
+        head, *lines = data.decode().split("\r\n")
+        if head.startswith("INVITE"):
+            kept = ("via:", "from:", "to:", "call-id:", "cseq:")
+            own = [line for line in lines if line.lower().startswith(kept)]
+            own = [f"{line};tag=1" if line.startswith("To:") else line for line in own]
+            whole = ["SIP/2.0 302 Moved", *own, f"Contact: <{self._uri}>", "Content-Length: 0"]
+            self._transport.sendto("\r\n".join([*whole, "", ""]).encode(), source)
+
+
+@pytest.mark.long
+async def test_a_telephone_that_a_call_is_redirected_to_is_heard(site, telephone) -> None:
+    phone = await telephone()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(
+        lambda: Elsewhere(phone.uri), (own_address(), 0)
+    )
+    with contextlib.closing(transport):
+        host, port = transport.get_extra_info("sockname")
+        session = await site.session()
+        ben = await site.join(session)
+        call = await dial(site, session, f"sip:ann@{host}:{port}")
+        await until(lambda: call.streamId in ben.streams, 30)
+        await hears(await ben.subscribe(ben.streams[call.streamId]), PHONE_HZ)
+
+
 @pytest.mark.long
 async def test_a_held_telephone_is_silent_and_comes_back_and_is_hung_up(
     site, telephone, callbacks

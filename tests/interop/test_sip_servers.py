@@ -7,16 +7,18 @@ import ssl
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import opentok
 import pytest
 from opentok import exceptions
 
 from config.settings import CallbackSettings, EgressSettings
-from tests.interop.test_sip_calls import callbacks, dial, notices, states
+from sfu.egress.sip import g711
+from tests.interop.test_sip_calls import PHONE_HZ, callbacks, dial, hears, notices, states
 from tests.media_site import media_site
 from tests.official.stage import make_certificate
 from tests.served import NEEDS_THE_MEDIA_CORE, Server, until
-from tests.sipp import NEEDS_SIPP, PASSWORD, USER, Sipp, answers, refuses
+from tests.sipp import NEEDS_SIPP, PASSWORD, USER, Sipp, announces, answers, refuses
 
 __all__ = ["callbacks"]
 pytestmark = [
@@ -112,6 +114,22 @@ async def test_a_redirection_is_followed_once(site, sipp, callbacks):
     moved = await sipp(refuses("302 Moved Temporarily", "sip:ann@10.0.0.1"))
     await dial(site, session, moved.uri)
     await until(lambda: [one.get("reason_code") for one in callbacks][-1:] == [503], 20)
+
+
+async def test_what_a_server_plays_before_it_answers_is_heard(site, sipp, tmp_path, callbacks):
+    wave = np.sin(np.arange(8_000) * 2 * np.pi * PHONE_HZ / 8_000).astype(np.float32) / 2
+    (tmp_path / "tone").write_bytes(g711.encode("PCMU", wave))
+    server = await sipp(announces(tmp_path / "tone"))
+    session = await site.session()
+    ben = await site.join(session)
+    call = await dial(site, session, server.uri)
+    await until(lambda: call.streamId in ben.streams, 20)
+    await hears(await ben.subscribe(ben.streams[call.streamId]), PHONE_HZ)
+    assert states(callbacks) == ["DIALING", "RINGING"]
+    await until(lambda: states(callbacks) == ["DIALING", "RINGING", "ACTIVE"], 20)
+    assert call.streamId in ben.streams
+    await asyncio.to_thread(site.application.force_disconnect, session, call.connectionId)
+    assert await server.over() == 0
 
 
 async def test_a_call_whose_process_is_killed_is_over(site, sipp, callbacks):

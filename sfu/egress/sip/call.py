@@ -38,6 +38,13 @@ class Ringing:
 
 
 @dataclass(frozen=True, slots=True)
+class Early:
+    """The other end says where its audio is before it answers: an announcement, or its ringing."""
+
+    sdp: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """The other end's answer to our offer."""
 
@@ -69,7 +76,7 @@ class Ended:
     reason: str = ""
 
 
-Event = Ringing | Answered | Redirected | Info | Ended
+Event = Ringing | Early | Answered | Redirected | Info | Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +270,8 @@ class Call:
             self._deadline_us = now_us + RINGING_US
         if response.status > 100:
             self._events.append(Ringing(response.status))
+            if response.body and _is_sdp(response):
+                self._events.append(Early(response.body))
 
     def _handle_success(self, response: Response, now_us: int) -> None:
         """A 2xx to the INVITE, perhaps again, perhaps of a second one who took the call."""
@@ -430,6 +439,11 @@ class Call:
         if self._wants_answer:
             self._wants_answer = False
             self._events.append(Answered(request.body, is_first=False))
+
+
+def _is_sdp(response: Response) -> bool:
+    content_type = response.headers.get("content-type") or ""
+    return content_type.partition(";")[0].strip().lower() == SDP
 
 
 def _ack_of(request: Request, response: Response) -> Request:

@@ -53,10 +53,11 @@ class Leg:
         self._is_secure = bool(local.keys)
         self._version = 1
         self._remote: Remote | None = None
+        self._early = b""
         self._reports: list[Struct] = []
         self._now_us = now_us
         self._up_us: int | None = None
-        self._state: Literal["calling", "ringing", "active", "held"] = "calling"
+        self._state: Literal["calling", "ringing", "early", "active", "held"] = "calling"
         self._end: SipEndLine | None = None
         self._digit_us = self._info_us = 0
         self.call = sip.Call(form, local.offer(1), self._negotiate, token, now_us)
@@ -140,9 +141,23 @@ class Leg:
         self._apply(remote, self._now_us)
         return self._local.answer(self._version, remote, sdp.direction_to(remote))
 
-    def _handle_answer(self, body: bytes, now_us: int) -> None:
+    def _handle_early(self, body: bytes, now_us: int) -> None:
+        """What is not understood is not heard: the answer alone decides about the call."""
         try:
             remote = sdp.read(body, secure=self._is_secure)
+        except SdpError:
+            return
+        self._early, self._remote = body, remote
+        self.phone.set_remote(remote, now_us)
+        self.phone.is_early = True
+        self._report("early")
+
+    def _handle_answer(self, body: bytes, now_us: int) -> None:
+        """One without a description has given it before (RFC 3261 section 13.2.1 wants it again,
+        and some telephones leave it out)."""
+        self.phone.is_early = False
+        try:
+            remote = sdp.read(body or self._early, secure=self._is_secure)
         except SdpError:
             self.call.hang_up(now_us, _NOT_ACCEPTABLE)
             return
@@ -158,8 +173,10 @@ class Leg:
     def _note(self, now_us: int) -> None:
         for event in self.call.take_events():
             match event:
-                case sip.Ringing():
+                case sip.Ringing() if self._state == "calling":
                     self._report("ringing")
+                case sip.Early(body):
+                    self._handle_early(body, now_us)
                 case sip.Answered(body, is_first):
                     self._up_us = now_us if is_first else self._up_us
                     self._handle_answer(body, now_us)
@@ -171,7 +188,7 @@ class Leg:
                     end = SipEndLine(how, status, _phrase(reason))
                     self._reports.append(self._end or end)
 
-    def _report(self, state: Literal["ringing", "active", "held"]) -> None:
+    def _report(self, state: Literal["ringing", "early", "active", "held"]) -> None:
         if state != self._state:
             self._state = state
             self._reports.append(CallLine(state))

@@ -67,7 +67,8 @@ def codec_of(codec: Codec) -> AudioCodec:
 
 
 class Phone:
-    """`is_muted`: what the telephone says is not heard in the session."""
+    """`is_muted`: what the telephone says is not heard in the session. `is_early`: it is heard
+    before it answers, and hears silence, which opens the way through a NAT."""
 
     def __init__(self, ssrc: int, sequence: int, now_us: int) -> None:
         self._voices = Voices()
@@ -84,7 +85,7 @@ class Phone:
         self._silent_slots = 0
         self._heard_us = now_us
         self.has_spoken = False
-        self.is_muted = False
+        self.is_muted = self.is_early = False
         self.ignored_packets = 0
 
     # --- the session ------------------------------------------------------------------------
@@ -173,9 +174,12 @@ class Phone:
         if remote is None or codec is None or remote.is_held:
             return None
         slot_samples = remote.codec.rate_hz // 50
+        if self.is_early:
+            mixed = np.zeros_like(mixed)
         payload, kind, back = codec.encode(mixed), remote.codec.payload_type, 0
         marker, self._begins = self._begins, False
-        part = self._keypad.step() if remote.events is not None else None
+        can_press = remote.events is not None and not self.is_early
+        part = self._keypad.step() if can_press else None
         if part is not None and remote.events is not None:
             payload, kind = part.payload(slot_samples), remote.events
             marker, back = part.is_first, part.begins_ago

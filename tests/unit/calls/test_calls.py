@@ -87,6 +87,23 @@ def of(viewer, kind):
     return [one for one in viewer.inbox if isinstance(one, kind)]
 
 
+async def test_who_is_heard_before_the_answer_has_a_stream_and_rings_once(world):
+    viewer = await world.house.joined()
+    await world.start()
+    for state in ("ringing", "early"):
+        world.run.listener.on_state(state)
+    await settle()
+    assert len(of(viewer, m.StreamCreated)) == 1
+    world.run.listener.on_state("active")
+    await settle()
+    assert len(of(viewer, m.StreamCreated)) == 1
+    assert world.states() == [
+        ("callCreated", None),
+        ("callUpdated", "RINGING"),
+        ("callUpdated", "ACTIVE"),
+    ]
+
+
 async def test_a_call_has_its_client_and_stream_before_anybody_answers(world):
     viewer = await world.house.joined()
     call = await world.start()

@@ -4,9 +4,10 @@ import select
 import socket
 from itertools import count
 
+import numpy as np
 import pytest
 
-from sfu.egress.sip import messages, rtp
+from sfu.egress.sip import g711, messages, rtp
 from sfu.egress.sip.leg import Leg, Limits
 from sfu.egress.sip.media_socket import MediaSocket
 from sfu.egress.sip.phone import Phone
@@ -91,6 +92,57 @@ def test_a_call_rings_is_answered_held_taken_up_again_and_hung_up():
     assert line.leg.place == ("192.0.2.10", 4_000)
     line.ask("BYE", 3)
     assert line.reports() == [SipEndLine("closed")]
+
+
+SDP = (("Content-Type", "application/sdp"),)
+
+
+def loud(line, slot):
+    """Whether the telephone hears a person of the session who speaks for 600 ms."""
+    phone, packets = line.leg.phone, []
+    if not phone.has_voice(1):
+        phone.add_voice(1)
+    wave = (0.5 * np.sin(np.arange(960) * 0.05)).astype(np.float32)
+    for at in range(slot, slot + 30):
+        phone.hear(1, at * 20 * MS, at * 20 * MS, wave)
+        packets.append(line.leg.step(at)[0])
+    silent = g711.encode("PCMU", np.zeros(160, np.float32))
+    return any(rtp.read(one).payload != silent for one in packets if one is not None)
+
+
+def test_a_telephone_is_heard_before_it_answers_and_hears_silence():
+    line = Line()
+    (invite,) = line.sent()
+    line.say(answer_to(invite, 183, "", sdp_of(), extra=SDP))
+    assert line.reports() == [CallLine("ringing"), CallLine("early")]
+    assert line.leg.place == ("192.0.2.9", 4_000)
+    assert not loud(line, 10)
+    line.say(answer_to(invite, 180))
+    line.say(answer_to(invite, 183, "", sdp_of(port=4_002), extra=SDP))
+    assert line.reports() == []
+    assert line.leg.place == ("192.0.2.9", 4_002)
+    line.say(answer_to(invite, 200, "OK", sdp_of()))
+    assert line.reports() == [CallLine("active")]
+    assert loud(line, 100)
+
+
+@pytest.mark.parametrize("body", [b"nonsense", sdp_of(port=0), sdp_of(profile="RTP/SAVP")])
+def test_what_is_not_understood_before_the_answer_is_not_heard_and_ends_nothing(body):
+    line = Line()
+    (invite,) = line.sent()
+    line.say(answer_to(invite, 183, "", body, extra=SDP))
+    assert line.reports() == [CallLine("ringing")]
+    line.say(answer_to(invite, 200, "OK", sdp_of()))
+    assert line.reports() == [CallLine("active")]
+
+
+def test_an_answer_without_a_description_means_the_one_before_it():
+    line = Line()
+    (invite,) = line.sent()
+    line.say(answer_to(invite, 183, "", sdp_of(), extra=SDP))
+    line.say(answer_to(invite, 200, "OK"))
+    assert [type(one) for one in line.reports()] == [CallLine] * 3
+    assert not line.leg.is_leaving
 
 
 def test_a_refusal_is_passed_on_in_printable_words():

@@ -152,7 +152,7 @@ class Elsewhere(asyncio.DatagramProtocol):
 
 
 @pytest.mark.long
-async def test_a_telephone_that_a_call_is_redirected_to_is_heard(site, telephone) -> None:
+async def test_a_telephone_behind_a_redirection_speaks_into_the_session(site, telephone) -> None:
     phone = await telephone()
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(

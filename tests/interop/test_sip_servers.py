@@ -116,7 +116,7 @@ async def test_a_redirection_is_followed_once(site, sipp, callbacks):
     await until(lambda: [one.get("reason_code") for one in callbacks][-1:] == [503], 20)
 
 
-async def test_what_a_server_plays_before_it_answers_is_heard(site, sipp, tmp_path, callbacks):
+async def test_audio_before_the_answer_reaches_the_session(site, sipp, tmp_path, callbacks):
     wave = np.sin(np.arange(8_000) * 2 * np.pi * PHONE_HZ / 8_000).astype(np.float32) / 2
     (tmp_path / "tone").write_bytes(g711.encode("PCMU", wave))
     server = await sipp(announces(tmp_path / "tone"))

@@ -85,7 +85,7 @@ class Server:
             [*command, "--json", "--url", self.url, "--data-dir", str(self.folder)],
             check=False,
             capture_output=True,
-            timeout=30,
+            timeout=90,  # a Python of its own, on a machine that may be busy
         )
         return json.loads(done.stdout)
 

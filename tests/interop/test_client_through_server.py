@@ -1,8 +1,6 @@
 """The client through `sealroute serve`: what one publishes, three record; secrets that differ."""
 
 import asyncio
-import json
-import sys
 
 import av
 import numpy as np
@@ -19,13 +17,8 @@ pytestmark = [
 
 async def diagnosed(server) -> list[dict]:
     """What `sealroute doctor session` says of the clients that receive."""
-    command = [sys.executable, "-m", "signaling", "doctor", "session", server.session_id]
-    asked = await asyncio.create_subprocess_exec(
-        *(*command, "--json", "--url", server.url, "--data-dir", str(server.folder)),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    said, _ = await asyncio.wait_for(asked.communicate(), 20)
-    return [one for stream in json.loads(said) for one in stream["subscribers"]]
+    explained = await asyncio.to_thread(server.explained)
+    return [one for stream in explained for one in stream["subscribers"]]
 
 
 @pytest.mark.parametrize("codec", ["vp8", pytest.param("h264", marks=pytest.mark.long)])

@@ -1,10 +1,8 @@
 """Why is it black? Real calls through a running server, one cause at a time."""
 
 import asyncio
-import json
 import socket
 import struct
-import sys
 from contextlib import suppress
 
 import aiohttp
@@ -29,14 +27,17 @@ FRAMES_PER_S = 25
 
 async def explained(server) -> dict:
     """The stream, as `sealroute doctor session` has it."""
-    command = [sys.executable, "-m", "signaling", "doctor", "session", server.session_id]
-    asked = await asyncio.create_subprocess_exec(
-        *(*command, "--json", "--url", server.url, "--data-dir", str(server.folder)),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    said, _ = await asyncio.wait_for(asked.communicate(), 20)
-    (stream,) = json.loads(said)
+    (stream,) = await asyncio.to_thread(server.explained)
     return stream
+
+
+async def becomes(server, expected: list[list[str]]) -> None:
+    """On a busy machine clients answer late, and are first explained by that."""
+    for _ in range(6):
+        found = codes(await explained(server))
+        if found == expected:
+            return
+    assert found == expected
 
 
 def codes(stream: dict, kind: str = "video") -> list[list[str]]:
@@ -104,11 +105,11 @@ async def test_what_the_publisher_sends_or_does_not_send_is_reported_by_its_reas
         camera = Camera(uplink, kid)
         sending = asyncio.create_task(camera.run())
         try:
-            assert codes(await explained(server)) == [["publisher_silent"], ["not_subscribed"]]
+            await becomes(server, [["publisher_silent"], ["not_subscribed"]])
             camera.sends = "later frames"
-            assert codes(await explained(server))[0] == ["no_key_frame"]
+            await becomes(server, [["no_key_frame"], ["not_subscribed"]])
             camera.sends = "key frames"
-            assert codes(await explained(server))[0] == ["best_available"]
+            await becomes(server, [["best_available"], ["not_subscribed"]])
             camera.sends = "clear"
             reported = await explained(server)
             assert "not_encrypted" in codes(reported)[0]
@@ -131,7 +132,7 @@ async def test_a_subscriber_whose_network_lets_nothing_pass_gets_that_reason(ser
         waiting = asyncio.create_task(ben.subscribe([stream]))
         try:
             await asyncio.sleep(0.5)
-            assert codes(await explained(server)) == [["not_connected"]]
+            await becomes(server, [["not_connected"]])
         finally:
             for task in (sending, waiting):
                 task.cancel()

@@ -29,20 +29,25 @@ class SessionList:
 
         projects: tuple[Project, ...] = self._shell.with_store(arguments, work)  # type: ignore[assignment]
         url = server_url(arguments, self._shell.settings_of(arguments).http)
+        silent: set[str] = set()
         found = [
             {"apiKey": project.api_key, **item}
             for project in projects
-            for item in sessions_of(project, url)
+            for item in sessions_of(project, url, silent)
         ]
-        self._shell.show(arguments, found, "\n".join(map(_line, found)) or NOBODY)
+        lines = ["\n".join(map(_line, found)) or NOBODY]
+        lines += [f"Without those of {name}, which did not answer." for name in sorted(silent)]
+        self._shell.show(arguments, found, "\n".join(lines))
         return 0
 
 
-def sessions_of(project: Project, url: str) -> Iterator[Document]:
-    """Page by page. A session that begins or ends in between may be left out."""
+def sessions_of(project: Project, url: str, silent: set[str]) -> Iterator[Document]:
+    """Page by page. A session that begins or ends in between may be left out. `silent`: nodes of a
+    cluster that did not answer are put there."""
     begin = 0
     while True:
         page = ask(project, f"{project_url(url, project)}/session?count={PAGE}&offset={begin}")
+        silent |= set(page.get("nodesLeftOut", ()))
         yield from page["items"]
         begin += PAGE
         if not page["items"] or begin >= page["count"]:

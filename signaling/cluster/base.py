@@ -88,6 +88,10 @@ class Cluster(Protocol):
         """Where a session's actor is, or shall be: here, if nobody is its home. `limit`: see
         `Engine.claim`. Errors: `session_limit`; `storage_unavailable` if it is not known."""
 
+    async def find(self, session_id: str) -> Home | None:
+        """Where a session's actor is; None: nowhere, as far as living nodes go, and nobody becomes
+        its home by this. Errors: `storage_unavailable` if it is not known."""
+
     def held(self, session_id: str) -> Home | None:
         """The home of a session if it is here and may take commands."""
 

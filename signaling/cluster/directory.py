@@ -99,6 +99,21 @@ class ClusterDirectory:
         self._act(self._homing.handle_wanted(session_id, project_id, limit, self._now()))
         return await answer
 
+    async def find(self, session_id: str) -> Home | None:
+        known = self._homing.known(session_id)
+        if known is not None:
+            return known
+        try:
+            async with asyncio.timeout(CALL_S):
+                home = await self._engine.home_of(session_id)
+        except TimeoutError:
+            raise error(ErrorCode.STORAGE_UNAVAILABLE) from None
+        # What this node came to hold meanwhile is newer than what the engine said.
+        known = self._homing.known(session_id)
+        if known is not None or home is None:
+            return known
+        return home if self._homing.handle_seen(home) else None
+
     def held(self, session_id: str) -> Home | None:
         return self._homing.held(session_id)
 

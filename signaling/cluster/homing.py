@@ -132,6 +132,17 @@ class Homing:
         held = self._held.get(session_id)
         return None if held is None else held.home
 
+    def known(self, session_id: str) -> Home | None:
+        """The home, as far as it is known without the engine."""
+        return self.held(session_id) or self._routes.get(session_id)
+
+    def handle_seen(self, home: Home) -> bool:
+        """A home in the table, for which nobody waits; whether its node lives."""
+        if home.incarnation == self.incarnation or home.incarnation not in self._living:
+            return False
+        self._routes[home.session_id] = home
+        return True
+
     def next_due(self) -> float | None:
         """When `poll` has something to do, at the earliest."""
         dues = [ask.due for ask in self._asks.values() if ask.step is _Step.WAITING]

@@ -26,6 +26,7 @@ from signaling.http.reading import read_body
 from signaling.rest import features
 from signaling.rest.at_home import answered
 from signaling.rest.call import Call, Services
+from signaling.rest.everywhere import elsewhere_of
 from signaling.rest.homeward import Homeward, forwarded_of
 from signaling.rest.identity import identify
 from signaling.rest.requests import read_query, read_shape
@@ -147,6 +148,7 @@ class RestApi:
         fields = route.read_body(body)
         if route.query is not None:
             read_query(request.rel_url.query, route.query)
+        forwarded = None if self._homeward is None else forwarded_of(request, body)
         call = Call(
             services=self._services,
             project=project,
@@ -158,10 +160,10 @@ class RestApi:
             user_agent=request.headers.get("User-Agent", ""),
             accept=request.headers.get("Accept", ""),
             e2ee_default=match.e2ee_default,
+            elsewhere=elsewhere_of(self._homeward, forwarded),
         )
-        if self._homeward is None:
+        if self._homeward is None or forwarded is None:
             return await _handled(route, call)
-        forwarded = forwarded_of(request, body)
         here = partial(_handled, route, call)
         return await answered(self._homeward, route, call, forwarded, here)
 

@@ -17,6 +17,9 @@ from signaling.storage.base import Store
 
 IN_STORE: Final = frozenset({S})
 """Routes that name a session and need only what never changes of it."""
+BEGINNING: Final = frozenset({f"{S}/mute"})
+"""Routes after which a session has a home, besides those that bring somebody into it: that an empty
+one is muted is known at its home."""
 _RUNNING: Final = frozenset({"started", "paused"})
 
 
@@ -47,10 +50,11 @@ async def answered(
     request: Forwarded,
     here: Callable[[], Awaitable[Answer]],
 ) -> Answer:
-    """What the session's home answers, which may be this node. Errors: those of the route;
-    `home_away`."""
+    """What the session's home answers, which may be this node: it answers for empty sessions too.
+    Errors: those of the route; `home_away`."""
     record = await session_of(route, call)
-    answer = None if record is None else await homeward.answer(record, request)
+    begins = route.needs_clear_media is not None or route.template in BEGINNING
+    answer = None if record is None else await homeward.answer(record, request, begins=begins)
     return await here() if answer is None else _answer(answer)
 
 

@@ -1,6 +1,6 @@
 """The input of a REST handler: one authenticated request and the services it may use."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -21,10 +21,23 @@ from signaling.domain.session_options import SessionRecord
 from signaling.egress.members import Members
 from signaling.metrics import Metrics
 from signaling.renders.service import Renders
+from signaling.rest import replies
 from signaling.rest.bodies import Fields
 from signaling.rest.live_sessions import LiveSessions
 from signaling.rest.requests import Shape
 from signaling.storage.base import Store
+
+Elsewhere = Callable[[int], Awaitable["ListedElsewhere"]]
+"""Asks the other nodes for that many of their sessions with clients, each for its oldest."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedElsewhere:
+    """`count`: of all at the other nodes. `silent`: the nodes that did not answer."""
+
+    count: int
+    items: tuple[replies.LiveSession, ...]
+    silent: tuple[str, ...]
 
 
 class ProjectFields(TypedDict, total=False):
@@ -57,7 +70,8 @@ class Services:
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request. `e2ee_default` is true below the `/e2ee` base path; `body` has the type that the
-    route table names, `fields` is the same untyped."""
+    route table names, `fields` is the same untyped. `elsewhere`: None where there are no other
+    nodes, or another one asks."""
 
     services: Services
     project: Project
@@ -69,6 +83,7 @@ class Call:
     accept: str
     e2ee_default: bool = False
     body: msgspec.Struct | None = field(default=None, repr=False)
+    elsewhere: Elsewhere | None = field(default=None, repr=False)
 
     def read(self, shape: type[Shape]) -> Shape:
         """The body as the type that the route table names."""

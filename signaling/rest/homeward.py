@@ -7,14 +7,16 @@ gate asks again where the session lives.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Protocol
 
 from aiohttp import web
 
 from signaling.clock import Clock
 from signaling.cluster.base import Cluster
+from signaling.cluster.engine import Home
 from signaling.domain.errors import ErrorCode, error
 from signaling.domain.session_options import SessionRecord
 from signaling.links.link import Count
@@ -29,10 +31,28 @@ RETRY_S = 0.1
 _AWAY: Final = ErrorCode.HOME_AWAY.value.encode()
 
 
+LIST_S = 3.0
+"""How long another node may take to say which sessions are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Another node, and how it is asked for what is there alone. Errors of `ask`: `home_away`."""
+
+    name: str
+    ask: Callable[[Forwarded], Awaitable[HomeAnswer | None]]
+
+
 class Homeward(Protocol):
-    async def answer(self, record: SessionRecord, request: Forwarded) -> HomeAnswer | None:
-        """The answer of the session's home; None: it is here. Errors: `home_away`,
+    async def answer(
+        self, record: SessionRecord, request: Forwarded, *, begins: bool
+    ) -> HomeAnswer | None:
+        """The answer of the session's home; None: it is here, or nowhere. With `begins` it is here
+        then from now on: the request brings somebody into the session. Errors: `home_away`,
         `session_limit`, `storage_unavailable`."""
+
+    def others(self) -> Sequence[Other]:
+        """Whom to ask for what is at all nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +65,13 @@ class PassedOn:
     metrics: Metrics
     sleep: Callable[[float], Awaitable[None]] = field(default=asyncio.sleep)
 
-    async def answer(self, record: SessionRecord, request: Forwarded) -> HomeAnswer | None:
+    async def answer(
+        self, record: SessionRecord, request: Forwarded, *, begins: bool
+    ) -> HomeAnswer | None:
         until_s = self.clock.monotonic_s() + HOLD_S
         while True:
-            home = await self.cluster.home(record.session_id, record.project_id)
-            if home.incarnation == self.cluster.me:
+            home = await self._home(record, begins=begins)
+            if home is None or home.incarnation == self.cluster.me:
                 return None
             answer = await self.links.forward(home.incarnation, request)
             if answer is not None and not _is_away(answer):
@@ -61,6 +83,18 @@ class PassedOn:
                 raise error(ErrorCode.HOME_AWAY)
             await self.sleep(RETRY_S)
 
+    async def _home(self, record: SessionRecord, *, begins: bool) -> Home | None:
+        if begins:
+            return await self.cluster.home(record.session_id, record.project_id)
+        return await self.cluster.find(record.session_id)
+
+    def others(self) -> Sequence[Other]:
+        return [
+            Other(row.name, partial(self.links.forward, row.incarnation))
+            for row in self.cluster.nodes()
+            if row.incarnation != self.cluster.me
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
@@ -69,12 +103,17 @@ class Arrived:
     cluster: Cluster
     count: Count
 
-    async def answer(self, record: SessionRecord, request: Forwarded) -> HomeAnswer | None:
-        del request
+    async def answer(
+        self, record: SessionRecord, request: Forwarded, *, begins: bool
+    ) -> HomeAnswer | None:
+        del request, begins
         if self.cluster.held(record.session_id) is None:
             self.count(LinkRefusal.FORWARDED)
             raise error(ErrorCode.HOME_AWAY)
         return None
+
+    def others(self) -> Sequence[Other]:
+        return ()
 
 
 def forwarded_of(request: web.Request, body: bytes) -> Forwarded:

@@ -5,6 +5,8 @@ They also work in end-to-end encrypted sessions, because none of them needs medi
 
 from collections.abc import Iterable
 
+from msgspec import UNSET
+
 from signaling.domain.errors import BadRequest, ErrorCode, NotFound
 from signaling.domain.signals import check_signal
 from signaling.http.answers import JSON, Answer, empty_answer, json_answer
@@ -30,7 +32,7 @@ async def signal(call: Call) -> Answer:
 
 
 async def list_sessions(call: Call) -> Answer:
-    """The project's sessions with clients on this node, oldest first."""
+    """The project's sessions with clients, of all nodes, oldest first."""
     wanted = requests.read_query(call.query, requests.Page)
     found = [
         one
@@ -39,7 +41,7 @@ async def list_sessions(call: Call) -> Answer:
     ]
     begin = wanted.offset or 0
     end = begin + (requests.DEFAULT_PAGE if wanted.count is None else wanted.count)
-    items = tuple(
+    items = [
         replies.LiveSession(
             session_id=one.record.session_id,
             media_mode=one.record.options.media_mode.value,
@@ -48,9 +50,17 @@ async def list_sessions(call: Call) -> Answer:
             connection_count=one.connections,
             stream_count=one.streams,
         )
-        for one in found[begin:end]
-    )
-    return json_answer(200, replies.LiveSessions(count=len(found), items=items))
+        for one in found
+    ]
+    if call.elsewhere is None:
+        return json_answer(200, replies.LiveSessions(len(items), tuple(items[begin:end])))
+    others = await call.elsewhere(end)
+    here = {one.session_id for one in items}
+    merged = items + [one for one in others.items if one.session_id not in here]
+    merged.sort(key=lambda one: (one.created_at, one.session_id))
+    silent = others.silent or UNSET
+    page = tuple(merged[begin:end])
+    return json_answer(200, replies.LiveSessions(len(items) + others.count, page, silent))
 
 
 def _stream(stream: LiveStream) -> replies.Stream:

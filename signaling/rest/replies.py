@@ -54,10 +54,12 @@ class LiveSession(Reply, kw_only=True):
 
 
 class LiveSessions(Reply):
-    """`count`: all of them, also those that are not on this page."""
+    """`count`: all of them, also those that are not on this page. `nodes_left_out`: the nodes of a
+    cluster that did not answer in time, without whose sessions the list is."""
 
     count: int
     items: tuple[LiveSession, ...]
+    nodes_left_out: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Stream(Reply):

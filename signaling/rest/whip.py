@@ -220,7 +220,9 @@ class WhipGate:
         if homeward is None:
             return None
         forwarded = forwarded_of(request, (await self._body(request)).encode())
-        answer = await homeward.answer(record, forwarded)
+        # Who plays a stream of an empty session is refused, and begins nothing.
+        begins = request.method == "POST" and request.path.startswith("/whip/")
+        answer = await homeward.answer(record, forwarded, begins=begins)
         if answer is None:
             return None
         response = web.Response(status=answer.status, body=answer.body)

@@ -93,6 +93,9 @@ class FakeCluster:
         assert found is not None
         return found
 
+    async def find(self, session_id: str) -> Home | None:
+        return self._network.table.home_of(session_id)
+
     def held(self, session_id: str) -> Home | None:
         return self.homes.get(session_id)
 

@@ -1,5 +1,7 @@
 """Several nodes on one database: any of them answers, each session lives at one of them."""
 
+from dataclasses import replace
+
 import opentok
 import pytest
 
@@ -120,3 +122,57 @@ async def test_a_home_with_another_epoch_is_greeted_again(nodes):
         there.session, "", resume=there.welcomes[1]["resume"], received=0
     )
     assert (await expect(again, "welcome"))["resumed"]
+
+
+async def listed(site, **query):
+    """The sessions with clients, as this node lists them."""
+    url = f"{site.url}/v2/project/{site.key}/session"
+    headers = site.application.get_headers()
+    async with site.http.get(url, params=query, headers=headers) as answer:
+        assert answer.status == 200
+        return await answer.json()
+
+
+async def test_any_node_lists_the_sessions_of_all_nodes(nodes):
+    one, other = nodes.sites
+    sessions = []
+    for site in (one, other, one):
+        session = await one.session()
+        sessions.append(session)
+        await expect(await site.join(session, one.token(session)), "welcome")
+    assert len(nodes.clusters()[1].homes) == 1
+    lists = [await listed(site) for site in nodes.sites]
+    assert lists[0] == lists[1]
+    assert lists[0]["count"] == 3
+    assert [item["sessionId"] for item in lists[0]["items"]] == sessions
+    assert "nodesLeftOut" not in lists[0]
+    for offset in range(3):
+        page = await listed(other, offset=str(offset), count="1")
+        assert (page["count"], page["items"]) == (3, [lists[0]["items"][offset]])
+    named = await listed(other, sessionId=sessions[0])
+    assert (named["count"], named["items"]) == (1, [lists[0]["items"][0]])
+
+
+async def test_a_list_names_the_nodes_that_did_not_answer(nodes, monkeypatch):
+    one, other = nodes.sites
+    session = await one.session()
+    await expect(await other.join(session, one.token(session)), "welcome")
+    row = nodes.network.rows[nodes.clusters()[1].me]
+    nodes.network.rows[row.incarnation] = replace(row, link_url="https://127.0.0.1:9")
+    found = await listed(one)
+    assert (found["count"], found["items"], found["nodesLeftOut"]) == (0, [], ["n1"])
+
+
+async def test_requests_about_an_empty_session_make_no_node_its_home(nodes):
+    one, other = nodes.sites
+    session = await one.session()
+    for site in nodes.sites:
+        streams = await site.call(site.application.list_streams, session)
+        assert streams.count == 0
+        with pytest.raises(opentok.exceptions.RequestError):
+            await site.call(site.application.send_signal, session, {"type": "t", "data": "d"})
+        with pytest.raises(opentok.ForceDisconnectError):
+            await site.call(site.application.force_disconnect, session, "nobody")
+    assert nodes.network.table.home_of(session) is None
+    await expect(await other.join(session, one.token(session)), "welcome")
+    assert nodes.network.table.home_of(session).incarnation == nodes.clusters()[1].me

@@ -206,3 +206,40 @@ async def test_who_drains_says_so_to_the_others(nodes):
     a.drain()
     a.lost(0, refused=False)  # the next beat is a second away
     await until(lambda: b.node(a.me).state is NodeState.DRAINING)
+
+
+async def test_to_find_a_home_makes_nobody_one(nodes):
+    a, b = await nodes.start("a"), await nodes.start("b", linger_s=0.05)
+    await until(lambda: len(a.nodes()) == len(b.nodes()) == 2)
+    assert await a.find("s") is None
+    assert nodes.engine.table.home_of("s") is None
+    home = await b.home("s", "p")
+    assert await a.find("s") == await b.find("s") == home
+    await until(lambda: nodes.engine.table.home_of("s") is None)
+    a.forget("s")
+    assert await a.find("s") is None
+
+
+async def test_who_is_home_at_a_node_that_lives_no_more_is_nowhere(nodes):
+    a, b = await nodes.start("a"), await nodes.start("b")
+    await until(lambda: len(a.nodes()) == len(b.nodes()) == 2)
+    await b.home("s", "p")
+    await nodes.engine.certify(b.me, nodes.engine.table.nodes()[1].beat)
+    b._loops[0].cancel()  # it does not come back by itself
+    await until(lambda: len(a.nodes()) == 1)
+    assert await a.find("s") is None
+
+
+async def test_what_cannot_be_found_out_is_refused_and_what_is_known_is_not(nodes, monkeypatch):
+    a, b = await nodes.start("a"), await nodes.start("b")
+    await until(lambda: len(a.nodes()) == 2)
+    home = await b.home("s", "p")
+    await a.find("s")
+
+    async def away(*_given):
+        raise Unavailable(ErrorCode.STORAGE_UNAVAILABLE)
+
+    monkeypatch.setattr(nodes.engine, "home_of", away)
+    assert await a.find("s") == home
+    with pytest.raises(Unavailable):
+        await a.find("t")

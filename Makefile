@@ -38,7 +38,7 @@ PYTHON_SDK := sdk/python/src/sealroute_client
 # Python's side of the seam to the media core, from its description in Rust.
 CORE_API = cargo run --quiet --manifest-path native/Cargo.toml --jobs $(JOBS) -p sealroute-schema | $(BIN)/python scripts/core_api.py | $(BIN)/ruff format --stdin-filename sfu/core_api.py -
 
-.PHONY: sdk-native test-sdk-native install-sdk-native fuzz fuzz-hours random-acts check-descriptors check-switches help run build packages test test-all test-parts test-image test-deploy image-not-tested test-python test-egress test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format screenshots bench bench-quick bench-full bench-forwarding bench-cluster bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-egress bench-attack docs docs-site clean
+.PHONY: test-cluster sdk-native test-sdk-native install-sdk-native fuzz fuzz-hours random-acts check-descriptors check-switches help run build packages test test-all test-parts test-image test-deploy image-not-tested test-python test-egress test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format screenshots bench bench-quick bench-full bench-forwarding bench-cluster bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-egress bench-attack docs docs-site clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -182,6 +182,11 @@ test-egress: build $(VENV)/dev.stamp $(VENV)/official.stamp $(BUCKETS) ## What l
 	tests="$(EGRESS_TESTS)"; [ -z "$(ROW)" ] || tests=$$($(BIN)/python scripts/egress_rows.py "$(ROW)") || exit 1; \
 	scripts/live-tests --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 4 $$tests
 
+# What it shows: docs/cluster.md. Two nodes and the simulation are in `make test`.
+test-cluster: build $(VENV)/dev.stamp ## Nodes of a cluster: three processes behind HAProxy, killed, frozen, without their database, up to ten minutes
+	@scripts/require /usr/lib/postgresql=postgresql haproxy=haproxy
+	$(BIN)/python -m pytest -q --durations 10 tests/cluster tests/unit/cluster tests/contract/test_cluster_engine.py tests/contract/test_cluster_commands.py tests/interop/test_nodes.py tests/interop/test_links.py
+
 test-web: $(VENV)/web.stamp ## Browser SDK tests in Node
 	cd sdk/web && npm test --silent
 	cd sdk/web && node scripts/test.mjs ../../web/demo/tests
@@ -199,7 +204,7 @@ image-not-tested:
 	@echo "NOT TESTED: the container image, which takes root: sudo make test-image"
 
 # Not a part of `make test`: the programs are large to install, and the files change seldom.
-DEPLOY_PROGRAMS := caddy=caddy promtool=prometheus prometheus=prometheus nft=nftables systemd-analyze=systemd unshare=util-linux turnserver=coturn openssl=openssl
+DEPLOY_PROGRAMS := caddy=caddy haproxy=haproxy promtool=prometheus prometheus=prometheus nft=nftables systemd-analyze=systemd unshare=util-linux turnserver=coturn openssl=openssl
 
 test-deploy: build $(VENV)/dev.stamp ## The files of deploy/, read by Caddy, Prometheus, systemd, nftables, and run (root)
 	@scripts/require $(DEPLOY_PROGRAMS)

@@ -89,7 +89,8 @@ class Node:
         url = f"http://127.0.0.1:{self.operations}/metrics"
         async with aiohttp.ClientSession() as http, http.get(url) as answer:
             lines = (await answer.text()).splitlines()
-        return sum(float(one.rpartition(" ")[2]) for one in lines if one.startswith(name))
+        begins = (f"{name} ", f"{name}{{")
+        return sum(float(one.rpartition(" ")[2]) for one in lines if one.startswith(begins))
 
     async def kill(self) -> None:
         """The process is gone, and nobody was told."""

@@ -17,6 +17,7 @@ from tests.served import NEEDS_THE_MEDIA_CORE, until
 pytestmark = [
     pytest.mark.interop,
     pytest.mark.long,
+    pytest.mark.timeout(240),
     NEEDS_THE_MEDIA_CORE,
     pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning"),
 ]

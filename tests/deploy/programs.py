@@ -46,6 +46,14 @@ def test_caddy_takes_its_file_without_a_warning(tmp_path, with_turn):
     said_by("caddy", "fmt", file, HOME=str(tmp_path))
 
 
+def test_haproxy_takes_its_file_without_a_warning():
+    nodes = {f"NODE_{number}": f"127.0.0.{number}:8080" for number in (1, 2, 3)}
+    file = DEPLOY / "haproxy" / "haproxy.cfg"
+    said = said_by("haproxy", "-c", "-f", file, HAPROXY_BIND="127.0.0.1:8080", **nodes)
+    assert "valid" in said
+    assert "WARNING" not in said
+
+
 def test_prometheus_takes_its_files_and_each_alert_is_fired():
     folder = DEPLOY / "prometheus"
     assert "1 rule files found" in said_by("promtool", "check", "config", folder / "prometheus.yml")

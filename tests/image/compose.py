@@ -157,3 +157,35 @@ def test_a_turn_server_that_nobody_could_reach_is_refused_with_what_is_missing(m
     done = compose(TURN, **variables)
     assert done.returncode != 0
     assert missing in done.stderr
+
+
+CLUSTER = "deploy/cluster.yml"
+
+
+def test_three_nodes_differ_in_name_and_port_and_only_the_balancer_is_public():
+    done = subprocess.run(
+        [str(shutil.which("docker-compose")), "-f", CLUSTER, "config"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "SEALROUTE_PUBLIC_IP": "203.0.113.7"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = yaml.safe_load(done.stdout)["services"]
+    nodes = {name: found[name] for name in ("one", "two", "three")}
+    for name, service in found.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["read_only"] is True, name
+        assert service["mem_limit"], name
+        assert "privileged" not in service, name
+    names = [node["environment"]["SEALROUTE_CLUSTER_NAME"] for node in nodes.values()]
+    assert names == list(nodes)
+    for node in nodes.values():
+        port = node["environment"]["SEALROUTE_MEDIA_PORT"]
+        assert len(node["ports"]) == 2
+        assert _published(node) <= {f"{port}:{port}/udp", f"{port}:{port}/tcp"}
+    assert "ports" not in found["database"]
+    assert _published(found["haproxy"]) == {"8080:8080/tcp"}
+    environment = found["haproxy"]["environment"]
+    assert {environment[f"NODE_{n}"] for n in (1, 2, 3)} == {f"{name}:8080" for name in nodes}

@@ -255,3 +255,38 @@ def test_what_a_page_copies_goes_to_a_folder_that_is_there_or_was_made(page) -> 
             made |= {f"{folder.rstrip('/')}/" for folder in folders.split()}
         for folder in COPIED_TO.findall(line):
             assert folder in made | ALWAYS_THERE, line
+
+
+# --- three nodes ---------------------------------------------------------------------------
+
+
+def test_each_node_of_the_cluster_is_one_by_its_settings(tmp_path):
+    composed = yaml.safe_load((DEPLOY / "cluster.yml").read_text())
+    for name, secret in (("database-url", "postgresql://a:b@database/c"), ("sealing-key", "k")):
+        (tmp_path / name).write_text(secret)
+    balanced = (DEPLOY / "haproxy" / "haproxy.cfg").read_text()
+    asked = set(re.findall(r"\$\{(\w+)\}", balanced))
+    assert asked == set(composed["services"]["haproxy"]["environment"])
+    ports = set()
+    for name in ("one", "two", "three"):
+        given = {
+            key: str(value).replace("/run/secrets", str(tmp_path))
+            for key, value in composed["services"][name]["environment"].items()
+            if key != "SEALROUTE_PUBLIC_IP"
+        }
+        given["SEALROUTE_HTTP_TRUSTED_PROXIES"] = "172.30.204.0/24"
+        settings = load_settings(None, given)
+        assert settings.cluster.name == name
+        assert settings.storage.url.reveal().startswith("postgresql://")
+        ports.add(settings.media.port)
+        assert f" {name} " in balanced
+    assert len(ports) == 3
+
+
+def test_the_balancer_asks_what_the_nodes_answer_and_waits_longer_than_they_do():
+    text = (DEPLOY / "haproxy" / "haproxy.cfg").read_text()
+    assert "GET /readyz" in text
+    waits = dict(re.findall(r"timeout (\S+) +(\d+)s", text))
+    assert int(waits["http-keep-alive"]) * 1000 < HttpSettings().idle_timeout_ms
+    tunnel = int(re.search(r"timeout tunnel +(\d+)m", text)[1])
+    assert tunnel * 60_000 > 2.5 * SignalingSettings().keep_alive_ms

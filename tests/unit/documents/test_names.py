@@ -48,7 +48,6 @@ OF_OTHERS = {
     "Linux": "finish_task_switch _raw_spin_unlock_irqrestore __udp_enqueue_schedule_skb kfree"
     " io_uring __udp4_lib_lookup ___slab_alloc skb_set_owner_w SCHED_RR",
     "libraries": "aes_gcm_encrypt_avx512 OO",
-    "Compose": "healthcheck",
     "OpenTok.js, and not built here": "CaptionsTranslationLanguage",
     "RFC 9605": "AES_256_CTR_HMAC_SHA512_80",
     "bytes": "F0 FF",

@@ -420,6 +420,8 @@ _SIP_TOTALS = {
     "lies": "Processes of calls that said what none says, and were killed.",
     "places_refused": "Addresses that telephones named and that are not reached from here.",
     "packets_sent": "RTP packets that were sent to telephones.",
+    "reports_sent": "RTCP reports about these packets that were sent to telephones.",
+    "reports_received": "RTCP reports of telephones.",
     "packets_ignored": "Packets of telephones, or of others, that mean nothing.",
     "messages_ignored": "SIP messages that mean nothing.",
     "messages_of_strangers": "SIP messages from addresses that are no part of their call.",

@@ -179,7 +179,7 @@ class CallRun:
         async with asyncio.timeout(settings.open_s):
             sockets = await open_sockets(target, self._job.reach, settings)
         with closing(sockets):
-            given = [self._media, sockets.signalling, sockets.rtp]
+            given = [self._media, sockets.signalling, sockets.rtp, sockets.rtcp]
             link = await spawn_with(self._tools.zygote, given, SipUpReader())
             self._process.begin(link)
             link.send(self._dial_line(target, sockets))

@@ -88,6 +88,8 @@ SipCount = Literal[
     "messages_of_strangers",
     "packets_ignored",
     "packets_sent",
+    "reports_received",
+    "reports_sent",
     "undecodable_packets",
     "unsent",
 ]

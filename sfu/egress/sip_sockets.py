@@ -19,6 +19,7 @@ class Sockets:
 
     signalling: socket.socket
     rtp: socket.socket
+    rtcp: socket.socket
     host: str
     peer: Place
 
@@ -33,6 +34,7 @@ class Sockets:
     def close(self) -> None:
         self.signalling.close()
         self.rtp.close()
+        self.rtcp.close()
 
 
 async def open_sockets(target: Uri, reach: Reach, settings: SipSettings) -> Sockets:
@@ -48,12 +50,12 @@ async def open_sockets(target: Uri, reach: Reach, settings: SipSettings) -> Sock
             signalling = await reach.dial(target.host, port)
             peer = signalling.getpeername()[:2]
             own = signalling.getsockname()[0]
-        rtp = await asyncio.to_thread(_rtp_socket, settings.host or own, settings)
+        rtp, rtcp = await asyncio.to_thread(_media_sockets, settings.host or own, settings)
     except BaseException:
         if signalling is not None:
             signalling.close()
         raise
-    return Sockets(signalling, rtp, settings.public_ip or own, (peer[0], peer[1]))
+    return Sockets(signalling, rtp, rtcp, settings.public_ip or own, (peer[0], peer[1]))
 
 
 def _own_address(peer: Place) -> str:
@@ -81,10 +83,15 @@ def _datagrams(host: str, port: int) -> socket.socket:
     return made
 
 
-def _rtp_socket(host: str, settings: SipSettings) -> socket.socket:
-    """At the first even port that is free: the next one is that of RTCP. Errors: `OSError`."""
+def _media_sockets(host: str, settings: SipSettings) -> tuple[socket.socket, socket.socket]:
+    """Of RTP at the first even port that is free with the next one, and of RTCP there. Errors:
+    `OSError`."""
     first = settings.first_port + settings.first_port % 2
     for port in range(first, settings.last_port, 2):
         with suppress(OSError):
-            return _datagrams(host, port)
-    raise OSError("no port is free for RTP")
+            rtp = _datagrams(host, port)
+            try:
+                return rtp, _datagrams(host, port + 1)
+            except OSError:
+                rtp.close()
+    raise OSError("no two ports are free for RTP and RTCP")

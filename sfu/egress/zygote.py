@@ -31,7 +31,7 @@ NICE = 10
 OOM_SCORE = 500
 """Where memory ends, an archive is cut rather than the server killed."""
 OPEN_FILES = 1_024
-MAX_DESCRIPTORS = 4
+MAX_DESCRIPTORS = 5
 _REQUEST_BYTES = 1_024
 _HIGH_DESCRIPTOR = 10
 

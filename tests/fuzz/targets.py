@@ -68,7 +68,7 @@ from tests.fuzz.rest import (
     viewer_paths,
 )
 from tests.fuzz.styles import style_answers
-from tests.fuzz.telephones import sip_descriptions, sip_messages, sip_packets
+from tests.fuzz.telephones import sip_descriptions, sip_messages, sip_packets, sip_reports
 
 _PROJECT = Project("100", "a secret of the project that is long enough", "app")
 _ROLES = frozenset({"active", "passive", "actpass"})
@@ -253,7 +253,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         *(whip_offers, whip_fragments, whip_headers),
         *(client_frames, bitstreams, client_signals),
         *(child_lines, zygote_answers, playlists),
-        *(sip_messages, sip_descriptions, sip_packets),
+        *(sip_messages, sip_descriptions, sip_packets, sip_reports),
         *(proxy_requests, render_lines, style_answers),
         *(connector_lines, caption_lines, sip_lines, down_lines, frame_records),
         *(member_reports, member_orders, link_messages, recorded_frames, recorder_files),

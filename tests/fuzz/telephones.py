@@ -1,8 +1,8 @@
-"""What telephones send: SIP, descriptions of calls, RTP; any bytes."""
+"""What telephones send: SIP, descriptions of calls, RTP, RTCP; any bytes."""
 
 import contextlib
 
-from sfu.egress.sip import call, digest, messages, rtp, sdp
+from sfu.egress.sip import call, digest, messages, rtcp, rtp, sdp
 from sfu.egress.sip.dialog import CallForm
 from sfu.egress.sip.digest import Login
 from sfu.egress.sip_uri import MessageError, Uri
@@ -59,3 +59,14 @@ def sip_packets(data: bytes) -> None:
         rtp.EventEar().hear(packet)
         again = rtp.read(rtp.write(packet))
         assert again == packet
+
+
+def sip_reports(data: bytes) -> None:
+    """A report, and one about what came before it."""
+    reports = rtcp.Reports(1, "a", lambda: 0.5)
+    packet = rtp.read(data)
+    if packet is not None:
+        reports.note_received(packet, 8_000, 1)
+    reports.handle(data, 2)
+    assert reports.received <= len(data) // 4
+    assert len(reports.goodbye(3, 4.0, 5)) % 4 == 0

@@ -128,6 +128,8 @@ async def test_a_telephone_and_a_session_hear_each_other(
     if codec == "PCMU":
         await asyncio.to_thread(site.application.play_dtmf, session, None, "5p#")
         await until(lambda: phone.digits == "5#", 20)
+    # It understood a report about its packets and ours.
+    await until(lambda: any(one.get("type") == "CALL_RTCP" for one in phone.events), 30)
     phone.do("hangup")
     await until(lambda: call.connectionId not in ben.connections)
 

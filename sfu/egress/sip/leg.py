@@ -76,6 +76,11 @@ class Leg:
         return None if self._remote is None else (self._remote.host, self._remote.port)
 
     @property
+    def report_port(self) -> int:
+        """Of `place`, for RTCP; 0: it has none."""
+        return 0 if self._remote is None else self._remote.rtcp_port
+
+    @property
     def keys(self) -> tuple[Key, Key] | None:
         """Ours and theirs."""
         remote = self._remote

@@ -1,5 +1,5 @@
-"""The RTP socket of a call: where packets go, and whose are taken; the addresses are decided by
-the server."""
+"""The sockets of a call for RTP and RTCP: where packets go, and whose are taken; the addresses are
+decided by the server."""
 
 import ipaddress
 import socket
@@ -15,9 +15,12 @@ PACKETS_AT_ONCE = 100
 class MediaSocket:
     """Packets come from the address in the description of the call or from that of its signalling:
     a telephone behind a NAT is there. The first of them says which port (once for each
-    description)."""
+    description). `has_reports`: RTCP, not RTP."""
 
-    def __init__(self, connection: socket.socket, signalling_host: str) -> None:
+    def __init__(
+        self, connection: socket.socket, signalling_host: str, *, has_reports: bool = False
+    ) -> None:
+        self._has_reports = has_reports
         self._socket = connection
         self._socket.setblocking(False)
         self._signalling_host = _plain(signalling_host)
@@ -46,12 +49,23 @@ class MediaSocket:
         if self._place is None:
             return False
         try:
-            sealed = packet if self._sealer is None else self._sealer.seal(packet)
-            self._socket.sendto(sealed, self._place)
+            self._socket.sendto(self._sealed(packet), self._place)
         except OSError:
             self.unsent += 1
             return False
         return True
+
+    def _sealed(self, packet: bytes) -> bytes:
+        if self._sealer is None:
+            return packet
+        seal = self._sealer.seal_report if self._has_reports else self._sealer.seal
+        return seal(packet)
+
+    def _opened(self, data: bytes) -> bytes | None:
+        if self._opener is None:
+            return data
+        unseal = self._opener.open_report if self._has_reports else self._opener.open
+        return unseal(data)
 
     def read(self) -> list[bytes]:
         """The packets that have come, opened."""
@@ -73,7 +87,7 @@ class MediaSocket:
     def _open(self, data: bytes, source: Place) -> bytes | None:
         if not self._is_known(source):
             return None
-        packet = data if self._opener is None else self._opener.open(data)
+        packet = self._opened(data)
         if packet is not None and not self._is_latched:
             self._is_latched = True
             self._place = source

@@ -4,6 +4,7 @@ While the call is up a packet goes out every 20 ms, in silence too: a pause in i
 for a lost call. Held, nothing goes out and nothing is said.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ from sfu.egress.audio.opus import OpusDecoder, OpusEncoder, UndecodableError
 from sfu.egress.audio.pace import SLOT_US
 from sfu.egress.audio.resample import BLOCK, Decimator, Interpolator, Samples
 from sfu.egress.audio.voices import Voice, Voices, position
-from sfu.egress.sip import g711, rtp
+from sfu.egress.sip import g711, rtcp, rtp
 from sfu.egress.sip.sdp import Codec, Remote
 
 NARROW_HZ = 8_000
@@ -70,7 +71,16 @@ class Phone:
     """`is_muted`: what the telephone says is not heard in the session. `is_early`: it is heard
     before it answers, and hears silence, which opens the way through a NAT."""
 
-    def __init__(self, ssrc: int, sequence: int, now_us: int) -> None:
+    def __init__(
+        self,
+        ssrc: int,
+        sequence: int,
+        now_us: int,
+        cname: str = "",
+        random: Callable[[], float] = lambda: 0.5,
+    ) -> None:
+        """`cname`, `random`: see `rtcp.Reports`."""
+        self.reports = rtcp.Reports(ssrc, cname, random)
         self._voices = Voices()
         self._ssrc = ssrc
         self._sequence = sequence
@@ -144,6 +154,7 @@ class Phone:
             self.ignored_packets += 1
             return None
         self._heard_us = now_us
+        self.reports.note_received(packet, remote.codec.rate_hz, now_us)
         if packet.payload_type in remote.all_events:
             return self._ear.hear(packet)
         if packet.payload_type != remote.codec.payload_type or remote.is_held:
@@ -187,8 +198,22 @@ class Phone:
         if not payload:
             return None
         self._sequence = self._sequence + 1 & 0xFFFF
+        self.reports.note_sent(len(payload))
         timestamp = (slot - back) * slot_samples & 0xFFFF_FFFF
         return rtp.write(rtp.Packet(kind, marker, self._sequence, timestamp, self._ssrc, payload))
+
+    def report(self, now_us: int, unix_s: float) -> bytes | None:
+        """What goes to the telephone beside its packets, every few seconds, held or not."""
+        remote = self._remote
+        if remote is None or not self.reports.due(now_us):
+            return None
+        return self.reports.report(now_us, unix_s, now_us * remote.codec.rate_hz // 1_000_000)
+
+    def goodbye(self, now_us: int, unix_s: float) -> bytes | None:
+        remote = self._remote
+        if remote is None:
+            return None
+        return self.reports.goodbye(now_us, unix_s, now_us * remote.codec.rate_hz // 1_000_000)
 
     def _speech(self, at: int) -> Samples | None:
         block = None if self._remote is None else self._voice.take(at)

@@ -1,5 +1,5 @@
 """The process of one SIP call: control lines on descriptor 3, the tap on 4, the socket of the
-signalling on 5, that of RTP on 6.
+signalling on 5, those of RTP on 6 and of RTCP on 7.
 
 It has no environment, no name resolution and no file where the kernel has Landlock: what telephones
 send is parsed and decoded here and nowhere else. Where it may send, the server says.
@@ -41,7 +41,8 @@ from sfu.egress.sip_lines import (
 from sfu.egress.sip_reports import MAX_PLACES
 from sfu.egress.sip_uri import Uri
 
-CONTROL_DESCRIPTOR, MEDIA_DESCRIPTOR, SIP_DESCRIPTOR, RTP_DESCRIPTOR = 3, 4, 5, 6
+CONTROL_DESCRIPTOR, MEDIA_DESCRIPTOR, SIP_DESCRIPTOR = 3, 4, 5
+RTP_DESCRIPTOR, RTCP_DESCRIPTOR = 6, 7
 BEAT_US = 1_000_000
 FIRST_LINE_S = 10.0
 GOODBYE_US = 1_500_000
@@ -87,7 +88,8 @@ def _leg(job: DialLine, at_us: int) -> Leg:
     )
     local = Local(job.host, job.rtp_port, secrets.randbits(31), keys)
     limits = Limits(job.no_media_s * 1_000_000, job.max_s * 1_000_000)
-    phone = Phone(secrets.randbits(32), secrets.randbits(15), at_us)
+    cname, random = secrets.token_hex(12), secrets.SystemRandom().random
+    phone = Phone(secrets.randbits(32), secrets.randbits(15), at_us, cname, random)
     return Leg(form, local, limits, phone, lambda: secrets.token_hex(8), at_us)
 
 
@@ -107,6 +109,8 @@ class _Process:
         name = Uri.parse(job.target).host
         self._wire = Wire(signalling, (job.peer_host, job.peer_port), tls, name)
         self._rtp = MediaSocket(socket.socket(fileno=RTP_DESCRIPTOR), job.peer_host)
+        rtcp = socket.socket(fileno=RTCP_DESCRIPTOR)
+        self._rtcp = MediaSocket(rtcp, job.peer_host, has_reports=True)
         self._pace = pace.Pace(at_us)
         self._places: dict[Place, Place | None] = {}
         self._waiting: dict[Place, list[bytes]] = {}
@@ -122,6 +126,7 @@ class _Process:
             self._wait(min(self._pace.due_us, self._leg.call.due_us))
             self._step()
         self._step()
+        self._send_report(self._leg.phone.goodbye(now_us(), time.time()))
 
     def _is_over(self, at_us: int) -> bool:
         if self._leg.is_over:
@@ -132,7 +137,8 @@ class _Process:
 
     def _wait(self, until_us: int) -> None:
         """Until something came or is due, and handles what came."""
-        sources: list[ControlSocket[SipDown] | Wire | MediaSocket] = [self._control, self._rtp]
+        sources: list[ControlSocket[SipDown] | Wire | MediaSocket]
+        sources = [self._control, self._rtp, self._rtcp]
         if not self._wire.is_lost:
             sources.append(self._wire)
         writers = [self._wire] if self._wire.wants_to_write else []
@@ -147,11 +153,16 @@ class _Process:
                     self._leg.handle_message(data, source, at_us)
                 else:
                     self._counts["messages_of_strangers"] += 1
-        if self._rtp in readable:
-            for packet in self._rtp.read():
-                self._leg.handle_packet(packet, at_us)
         if self._control in readable:
             self._handle_lines(self._control.poll())
+        self._read_media(at_us)
+
+    def _read_media(self, at_us: int) -> None:
+        """Nothing where nothing has come."""
+        for packet in self._rtp.read():
+            self._leg.handle_packet(packet, at_us)
+        for packet in self._rtcp.read():
+            self._leg.phone.reports.handle(packet, at_us)
 
     def _handle_lines(self, lines: Sequence[SipDown]) -> None:
         for line in lines:
@@ -191,6 +202,7 @@ class _Process:
                 self._counts["packets_sent"] += 1
             if speech is not None:
                 self._session.speak(slot, speech, at_us)
+        self._send_report(self._leg.phone.report(at_us, time.time()))
         for message in self._leg.call.take_outgoing():
             self._send(message.data, message.to)
         for line in self._leg.take_reports():
@@ -203,9 +215,17 @@ class _Process:
         if keys is not None and keys != self._keys:
             self._keys = keys
             self._rtp.set_keys(*keys)
+            self._rtcp.set_keys(*keys)
         place = self._leg.place
         if place is not None:
-            self._rtp.set_place(self._reach(place))
+            found = self._reach(place)
+            self._rtp.set_place(found)
+            port = self._leg.report_port
+            self._rtcp.set_place((found[0], port) if found is not None and port else None)
+
+    def _send_report(self, report: bytes | None) -> None:
+        if report is not None and self._rtcp.send(report):
+            self._counts["reports_sent"] += 1
 
     def _reach(self, place: Place) -> Place | None:
         """Where it is, once the server has said so; None before, and if it must not be reached."""
@@ -241,8 +261,10 @@ class _Process:
             return
         self._beat_us = at_us + BEAT_US
         leg = self._leg
-        self._counts["packets_ignored"] = leg.phone.ignored_packets + self._rtp.ignored
+        ignored = self._rtp.ignored + self._rtcp.ignored
+        self._counts["packets_ignored"] = leg.phone.ignored_packets + ignored
+        self._counts["reports_received"] = leg.phone.reports.received
         self._counts["messages_ignored"] = leg.call.ignored
-        self._counts["unsent"] = self._wire.unsent + self._rtp.unsent
+        self._counts["unsent"] = self._wire.unsent + self._rtp.unsent + self._rtcp.unsent
         counts = self._counts + self._session.counts
         self._control.send(SipBeatLine(dict(counts)), must_arrive=False)

@@ -80,7 +80,7 @@ class Key:
 class Remote:
     """The audio as the other end describes it. `codec`, `events`: payload types to send with.
     `sends`, `hears`: what it does. `all_events`: payload types of telephone events of any clock:
-    some telephones send those of 8 kHz beside Opus."""
+    some telephones send those of 8 kHz beside Opus. `rtcp_port`: of its reports (RFC 3605)."""
 
     host: str
     port: int
@@ -90,6 +90,7 @@ class Remote:
     hears: bool
     key: Key | None = None
     all_events: frozenset[int] = frozenset()
+    rtcp_port: int = 0
 
     @property
     def is_held(self) -> bool:
@@ -188,7 +189,17 @@ def read(body: bytes, *, secure: bool, wanted: Codec | None = None) -> Remote:
     key = _key(attributes) if secure else None
     if secure and key is None:
         raise SdpError("no key")
-    return Remote(host, port, codec, events, sends, hears, key, all_events)
+    rtcp_port = _rtcp_port(attributes, port)
+    return Remote(host, port, codec, events, sends, hears, key, all_events, rtcp_port)
+
+
+def _rtcp_port(attributes: list[str], port: int) -> int:
+    """The next one, unless another one is named."""
+    for attribute in attributes:
+        found = re.fullmatch(r"rtcp:(\d{1,5})(\s.*)?", attribute, re.ASCII)
+        if found and 0 < int(found[1]) < 65_536:
+            return int(found[1])
+    return port + 1 if port < 65_535 else 0
 
 
 def _sections(body: bytes) -> tuple[list[str], list[str]]:

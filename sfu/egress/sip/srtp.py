@@ -19,6 +19,9 @@ class Sealer:
     def seal(self, packet: bytes) -> bytes:
         return self._session.protect(packet)
 
+    def seal_report(self, packet: bytes) -> bytes:
+        return self._session.protect_rtcp(packet)
+
 
 class Opener:
     """What is received."""
@@ -30,6 +33,13 @@ class Opener:
         """None: it is not from the other end, or was here before."""
         try:
             return self._session.unprotect(packet)
+        except (pylibsrtp.Error, TypeError):
+            return None
+
+    def open_report(self, packet: bytes) -> bytes | None:
+        """The same for RTCP."""
+        try:
+            return self._session.unprotect_rtcp(packet)
         except (pylibsrtp.Error, TypeError):
             return None
 

@@ -320,3 +320,12 @@ def test_silence_of_the_packets_is_measured():
     table = Table()
     table.says(b"\xff" * 160)
     assert table.phone.silent_us(table.now_us + 5_000_000) == 5_000_000
+
+
+def test_the_port_of_reports_is_the_next_one_or_the_one_that_is_named():
+    assert sdp.read(described(), secure=False).rtcp_port == 4_001
+    assert sdp.read(described("a=rtcp:53020 IN IP4 192.0.2.7"), secure=False).rtcp_port == 53_020
+    for line in ("a=rtcp:0", "a=rtcp:70000", "a=rtcp:x"):
+        assert sdp.read(described(line), secure=False).rtcp_port == 4_001
+    last = described(media="audio 65535 RTP/AVP 0 101")
+    assert sdp.read(last, secure=False).rtcp_port == 0

@@ -28,7 +28,7 @@ from sealroute_client import Session, events, read_counter
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.publisher import PublishedTrack
 
-from tests.buckets import MOTO, S3, needs
+from tests.buckets import AZURITE, MOTO, S3, Azure, needs
 from tests.interop.test_archives import frames_of
 from tests.served import NEEDS_THE_MEDIA_CORE, Server, psnr, until
 
@@ -378,15 +378,18 @@ async def test_a_member_composes_too_and_its_death_ends_the_archive(server) -> N
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
-@needs(MOTO)
-async def test_a_member_brings_its_archive_to_its_own_bucket(server, tmp_path) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(S3, marks=needs(MOTO)), pytest.param(Azure, marks=needs(AZURITE))],
+)
+async def test_a_member_brings_its_archive_to_its_own_bucket(server, tmp_path, kind) -> None:
     application = application_of(server)
-    async with S3.running(tmp_path) as store:
+    async with kind.running(tmp_path) as store:
         bucket = store.bucket
         member = MemberService(server)
         (secret := member.folder / "bucket-secret").write_text(bucket.secret)
         secret.chmod(0o644)  # in a folder that is the service's alone
-        member.words += ("--s3", bucket.name, "--endpoint", str(bucket.endpoint))
+        member.words += (f"--{bucket.kind}", bucket.name, "--endpoint", str(bucket.endpoint))
         member.words += ("--identity", bucket.identity, "--bucket-secret-file", str(secret))
         member.words += ("--allow-networks", "127.0.0.0/8")
         ann = await server.join(SECRET)

@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Literal, NamedTuple
 
 import aiohttp
+from sealroute_client.reaching import http_session
 
 from member.policy import ANY
 from member.recording import Tools
@@ -108,7 +109,7 @@ async def _server(tools: Tools) -> list[Finding]:
     headers = {"X-OPENTOK-AUTH": tools.key.rest_token(int(time.time()))}
     found: list[Finding] = []
     try:
-        async with asyncio.timeout(CONNECT_S), aiohttp.ClientSession() as http:
+        async with asyncio.timeout(CONNECT_S), http_session() as http:
             async with http.get(f"{tools.url.rstrip('/')}/healthz") as answer:
                 found += _clock(answer.headers.get("Date"))
             async with http.ws_connect(socket_url(tools.url), headers=headers):

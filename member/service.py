@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 from aiohttp import WSMsgType
 from msgspec import Struct
+from sealroute_client.reaching import http_session
 
 from member.policy import Admission
 from member.recording import Recording, Tools
@@ -80,7 +81,7 @@ class Service:
         token = self._tools.key.rest_token(int(time.time()))
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
         async with (
-            aiohttp.ClientSession(timeout=timeout) as http,
+            http_session(timeout) as http,
             http.ws_connect(
                 socket_url(self._tools.url),
                 headers={"X-OPENTOK-AUTH": token},

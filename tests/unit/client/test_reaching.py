@@ -42,6 +42,28 @@ async def test_a_web_server_without_the_websocket_reports_its_status_and_speaks_
         assert (await refusal(f"https://127.0.0.1:{port}")).reason == "tls"
 
 
+async def test_a_server_that_names_another_address_is_not_followed() -> None:
+    asked = []
+
+    async def elsewhere(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.close()
+
+    async with await asyncio.start_server(elsewhere, "127.0.0.1", 0) as inner:
+        port = inner.sockets[0].getsockname()[1]
+
+        async def move(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readline()
+            to = f"Location: http://127.0.0.1:{port}/admin"
+            writer.write(f"HTTP/1.1 302 Found\r\n{to}\r\nContent-Length: 0\r\n\r\n".encode())
+            writer.close()
+
+        async with await asyncio.start_server(move, "127.0.0.1", 0) as server:
+            failed = await refusal(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    assert failed.reason == "moved"
+    assert asked == []
+
+
 def unverified() -> ssl.SSLCertVerificationError:
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
     error.verify_message = "self-signed certificate"

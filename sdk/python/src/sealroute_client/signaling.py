@@ -24,7 +24,7 @@ from sealroute_client.errors import (
     UnexpectedServerResponse,
 )
 from sealroute_client.overdue import OverdueAnswers
-from sealroute_client.reaching import unreached
+from sealroute_client.reaching import http_session, unreached
 from sealroute_client.rules import (
     DEFAULT_GRACE_S,
     DEFAULT_KEEP_ALIVE_S,
@@ -100,7 +100,7 @@ class Signaling:
 
         Errors: InvalidParameter, ConnectFailed, ServerError, UnexpectedServerResponse."""
         _ = self._credentials.socket_url
-        self._http = aiohttp.ClientSession()
+        self._http = http_session()
         began_s = asyncio.get_running_loop().time()
         try:
             welcome = await self._open()

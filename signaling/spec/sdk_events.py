@@ -31,6 +31,7 @@ _STATE = PythonEvent(
 )
 _ARCHIVE = (Member("id", "str"), Member("connection_id", "str | None", "None"))
 _WEB_ARCHIVE = "{ id: string; name: string; connection?: Connection }"
+_WEB_ARCHIVE_OVER = "{ id: string; name: string; connection?: Connection; reason?: 'recorderLeft' }"
 
 EVENTS = (
     SdkEvent(
@@ -50,11 +51,14 @@ EVENTS = (
     SdkEvent(
         "Session",
         "archiveStopped",
-        web=_WEB_ARCHIVE,
+        web=_WEB_ARCHIVE_OVER,
         python=PythonEvent(
-            "ArchiveStopped", _ARCHIVE, "An archive stopped, or its recorder left the session."
+            "ArchiveStopped",
+            (*_ARCHIVE, Member("reason", "str | None", "None")),
+            "An archive stopped. `reason`: `recorderLeft` where the member that records did not\n"
+            "    say so: the server says that it left, and it may go on.",
         ),
-        web_about="An archive stopped, or its recorder left the session.",
+        web_about="An archive stopped; `reason`: the server says so, and the recorder may go on.",
         relays="archiveStopped",
         clear_only=True,
     ),

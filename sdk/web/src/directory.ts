@@ -11,6 +11,8 @@ interface Departures {
 export class Directory {
   private readonly connections = new Map<string, Connection>();
   private readonly streams = new Map<string, Stream>();
+  /** By the id of everybody who ever was here. */
+  private readonly data = new Map<string, string>();
   /** Every name of a stream of this client: none comes to mean another one. */
   private readonly claimed = new Set<string>();
 
@@ -22,10 +24,14 @@ export class Directory {
     return this.streams.get(streamId);
   }
 
-  /** `undefined` when it is known already. */
+  /** `undefined` when it is known already. A connection that comes back has the name it had before. */
   addConnection(info: ConnectionInfo): Connection | undefined {
-    if (this.connections.has(info.connectionId)) return undefined;
-    const connection = new Connection(info);
+    const { connectionId } = info;
+    if (this.connections.has(connectionId)) return undefined;
+    // Media and signals that decrypt are bound to the id: they must not pass under another name.
+    const data = this.data.get(connectionId) ?? info.data ?? '';
+    this.data.set(connectionId, data);
+    const connection = new Connection({ ...info, data });
     this.connections.set(connection.connectionId, connection);
     return connection;
   }

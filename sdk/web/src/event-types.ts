@@ -18,8 +18,8 @@ export interface SessionEvents {
   [signal: `signal:${string}`]: SignalDetails;
   /** The session is recorded; if it is encrypted, by the member `connection`. */
   archiveStarted: { id: string; name: string; connection?: Connection };
-  /** An archive stopped, or its recorder left the session. */
-  archiveStopped: { id: string; name: string; connection?: Connection };
+  /** An archive stopped; `reason`: the server says so, and the recorder may go on. */
+  archiveStopped: { id: string; name: string; connection?: Connection; reason?: 'recorderLeft' };
   /** Another client joined. */
   connectionCreated: { connection: Connection };
   /** Another client left. */

@@ -35,7 +35,7 @@ export class ReceivedSignals {
     this.onClearSignal(sender, { from: from ?? '', type: type ?? '', data: data ?? '' });
   }
 
-  /** What a member that left was recording has stopped. */
+  /** What a member that left was recording is over, or nobody knows. */
   onSenderGone(connection: Connection): void {
     for (const notice of this.archives.leave(connection.connectionId))
       this.reportArchive(notice, connection);
@@ -87,8 +87,8 @@ export class ReceivedSignals {
     if (notice) this.reportArchive(notice, from);
   }
 
-  private reportArchive({ event, id }: ArchiveNotice, connection: Connection): void {
-    this.from.listener.onRelayed(event, { id, name: '', connection });
+  private reportArchive({ event, ...notice }: ArchiveNotice, connection: Connection): void {
+    this.from.listener.onRelayed(event, { ...notice, name: '', connection });
   }
 
   /** Only the publisher itself is believed. */

@@ -243,6 +243,19 @@ describe('a server of an encrypted session', () => {
     assert.deepEqual(heard, [['maintenance at ten', null, false]]);
   });
 
+  test('cannot give a member another name by saying that it left and came back', async () => {
+    const session = await connected();
+    const seen: string[] = [];
+    session.on('connectionCreated', ({ connection }) => seen.push(connection.data));
+    for (const data of ['Eve', 'Mallory', undefined]) {
+      const connection = { connectionId: 'eve', creationTime: 1, ...(data ? { data } : {}) };
+      socket().say({ t: 'connectionCreated', connection });
+      const reason = 'clientDisconnected';
+      socket().say({ t: 'connectionDestroyed', connectionId: 'eve', reason });
+    }
+    assert.deepEqual(seen, ['Eve', 'Eve', 'Eve']);
+  });
+
   test('cannot say that it archives or captions what it cannot read', async () => {
     const session = await connected();
     const seen: unknown[] = [];

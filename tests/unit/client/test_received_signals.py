@@ -125,7 +125,7 @@ async def test_a_member_that_says_that_it_records_is_shown_until_it_stops(listen
     assert listener.errors == []
 
 
-async def test_a_member_that_is_gone_records_nothing(listener) -> None:
+async def test_a_recorder_that_the_server_calls_gone_stopped_by_its_word_alone(listener) -> None:
     listener.take_notice(STARTED, '{"id": "a"}')
     listener.take_notice(STARTED, '{"id": "b"}')
     gone = {
@@ -135,7 +135,9 @@ async def test_a_member_that_is_gone_records_nothing(listener) -> None:
     }
     listener.one._messages.handle(gone)
     listener.one._messages.handle(gone)
-    stopped = [events.ArchiveStopped(archive, virtual.PEER) for archive in ("a", "b")]
+    stopped = [
+        events.ArchiveStopped(archive, virtual.PEER, "recorderLeft") for archive in ("a", "b")
+    ]
     assert listener.archives[2:] == stopped
 
 
@@ -155,6 +157,17 @@ NO_NOTICES = ("", "a", "null", "[]", "{}", '{"id": 1}', '{"id": ""}', "[" * 8_00
 async def test_what_is_no_notice_is_a_signal_and_nothing_else(listener, data) -> None:
     listener.take_notice(STARTED, data)
     assert (listener.seen, listener.archives, listener.errors) == ([data], [], [])
+
+
+async def test_who_is_said_to_come_back_has_the_name_of_who_left(listener) -> None:
+    seen: list[object] = []
+    listener.one.on(events.ConnectionCreated, lambda event: seen.append(event.connection["data"]))
+    left = {"connectionId": "bob", "reason": "clientDisconnected"}
+    for data in ("Bob", "Mallory", None):
+        bob = {"connectionId": "bob", "creationTime": 1, "data": data}
+        listener.one._messages.handle({"t": "connectionCreated", "connection": bob})
+        listener.one._messages.handle({"t": "connectionDestroyed", **left})
+    assert seen == ["Bob"] * 3
 
 
 async def test_a_member_that_says_it_without_end_is_shown_to_make_ten(listener) -> None:

@@ -9,6 +9,8 @@ use sealroute_protocol::messages::{ConnectionInfo, StreamInfo, StreamPropertyCha
 pub(crate) struct Directory {
     connections: BTreeMap<String, ConnectionInfo>,
     streams: BTreeMap<String, StreamInfo>,
+    /// What the tokens said of everybody who ever was here, by connection.
+    data: BTreeMap<String, Option<String>>,
 }
 
 impl Directory {
@@ -28,14 +30,23 @@ impl Directory {
         self.connections.contains_key(connection_id)
     }
 
-    /// False if it was known.
-    pub(crate) fn add_connection(&mut self, connection: &ConnectionInfo) -> bool {
-        let id = &connection.connection_id;
-        let is_new = !self.connections.contains_key(id);
-        if is_new {
-            self.connections.insert(id.clone(), connection.clone());
+    /// `None` if it was known. Media and signals that decrypt are bound to the id: a connection
+    /// that comes back has the name it had before.
+    pub(crate) fn add_connection(&mut self, told: &ConnectionInfo) -> Option<ConnectionInfo> {
+        let id = &told.connection_id;
+        if self.connections.contains_key(id) {
+            return None;
         }
-        is_new
+        let data = self
+            .data
+            .entry(id.clone())
+            .or_insert_with(|| told.data.clone());
+        let connection = ConnectionInfo {
+            data: data.clone(),
+            ..told.clone()
+        };
+        self.connections.insert(id.clone(), connection.clone());
+        Some(connection)
     }
 
     pub(crate) fn remove_connection(&mut self, connection_id: &str) -> bool {
@@ -90,5 +101,26 @@ impl Directory {
             gone(self.streams.keys().collect(), &streams),
             gone(self.connections.keys().collect(), &members),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_said_to_come_back_has_the_name_of_who_left() {
+        let mut directory = Directory::default();
+        for data in [Some("Bob"), Some("Mallory"), None] {
+            let told = ConnectionInfo {
+                connection_id: "c".into(),
+                creation_time: 1,
+                data: data.map(Into::into),
+            };
+            let added = directory.add_connection(&told).expect("it had left");
+            assert_eq!(added.data.as_deref(), Some("Bob"));
+            assert!(directory.add_connection(&told).is_none());
+            assert!(directory.remove_connection("c"));
+        }
     }
 }

@@ -52,8 +52,8 @@ impl Session {
     }
 
     fn on_connection(&mut self, connection: &ConnectionInfo) {
-        if self.directory.add_connection(connection) {
-            self.tell(Event::ConnectionCreated(connection.clone()));
+        if let Some(added) = self.directory.add_connection(connection) {
+            self.tell(Event::ConnectionCreated(added));
         }
     }
 

@@ -18,11 +18,13 @@ class ArchiveStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class ArchiveStopped(Event):
-    """An archive stopped, or its recorder left the session."""
+    """An archive stopped. `reason`: `recorderLeft` where the member that records did not
+    say so: the server says that it left, and it may go on."""
 
     name = "archiveStopped"
     id: str
     connection_id: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

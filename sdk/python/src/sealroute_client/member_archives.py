@@ -16,6 +16,8 @@ from sealroute_client.rules import (
 )
 
 MAX_ID: Final = 64
+LEFT: Final = "recorderLeft"
+"""Why an archive is over, by the word of the server alone."""
 _MAX_NOTICE: Final = 256
 """Characters of the data of such a signal; longer ones are an application's own."""
 
@@ -49,9 +51,9 @@ class MemberArchives:
         return ArchiveStarted(archive, sender)
 
     def leave(self, connection: str) -> Iterator[ArchiveStopped]:
-        """A member that is gone records nothing."""
+        """Of a member that the server says is gone; only the member knows whether it stopped."""
         for archive in self._recording.pop(connection, {}):
-            yield ArchiveStopped(archive, connection)
+            yield ArchiveStopped(archive, connection, LEFT)
 
 
 def _id_in(data: str) -> str | None:

@@ -56,7 +56,7 @@ class ReceivedSignals:
         self._archives = MemberArchives()
 
     def on_left(self, connection_id: str) -> None:
-        """A member that is gone records nothing."""
+        """A member is gone, as the server says, and what it recorded is over."""
         for stopped in self._archives.leave(connection_id):
             self._session.emit(stopped)
 

@@ -25,6 +25,8 @@ class ServerMessages:
     def __init__(self, session: "Session") -> None:
         self._session = session
         self.signals = ReceivedSignals(session)
+        self._data: dict[str, Any] = {}
+        """What the tokens said of everybody who ever was here, by connection."""
 
     def handle(self, message: Message) -> None:
         """Errors: UnexpectedServerResponse."""
@@ -112,6 +114,10 @@ class ServerMessages:
         connection = message["connection"]
         connection_id = str(connection["connectionId"])
         if connection_id not in self._session.connections:
+            # Media and signals that decrypt are bound to the id: a connection that comes back has
+            # the name it had before.
+            data = self._data.setdefault(connection_id, connection.get("data"))
+            connection = connection | {"data": data}
             self._session.connections[connection_id] = connection
             self._session.emit(events.ConnectionCreated(connection=connection))
 

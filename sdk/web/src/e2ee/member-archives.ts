@@ -12,6 +12,8 @@ const MAX_NOTICE = 256;
 export interface ArchiveNotice {
   readonly event: 'archiveStarted' | 'archiveStopped';
   readonly id: string;
+  /** By the server's word alone: the recorder did not say that it stopped. */
+  readonly reason?: 'recorderLeft';
 }
 
 export class MemberArchives {
@@ -35,11 +37,11 @@ export class MemberArchives {
     return { event: 'archiveStarted', id };
   }
 
-  /** A member that is gone records nothing. */
+  /** What a member records that the server says is gone; only the member knows whether it stopped. */
   leave(connectionId: string): ArchiveNotice[] {
     const recording = this.recording.get(connectionId) ?? [];
     this.recording.delete(connectionId);
-    return [...recording].map((id) => ({ event: 'archiveStopped', id }));
+    return [...recording].map((id) => ({ event: 'archiveStopped', id, reason: 'recorderLeft' }));
   }
 }
 

@@ -1,4 +1,5 @@
 /** What an element shows in the place of a video, and of what is wrong with it. */
+import { shownName } from './shown-name';
 
 /** Whether the link carries the video: `limited` may become `paused` soon. */
 export type StreamState = 'ok' | 'limited' | 'paused';
@@ -78,7 +79,7 @@ function makeInitials(initials: string): HTMLElement {
   });
   // The name is said beside it.
   box.setAttribute('aria-hidden', 'true');
-  box.textContent = initials;
+  box.textContent = shownName(initials);
   show(box, false);
   return box;
 }

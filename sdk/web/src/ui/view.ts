@@ -2,6 +2,7 @@
 import type { StreamEncryptionState } from '../e2ee/trust';
 import { otError } from '../errors';
 import { Indicators, type StreamState } from './indicators';
+import { shownName } from './shown-name';
 
 export type InsertMode = 'replace' | 'after' | 'before' | 'append';
 export type FitMode = 'cover' | 'contain';
@@ -216,11 +217,16 @@ function makeVideo({ role, isMirrored }: ViewOptions, fitMode: FitMode): HTMLVid
 function makeNameLabel(name: string): HTMLElement {
   const label = document.createElement('span');
   label.className = 'OT_name';
-  label.textContent = name;
+  label.textContent = shownName(name);
   Object.assign(label.style, {
     position: 'absolute',
     left: '8px',
     top: '4px',
+    // The lock is beside it.
+    maxWidth: 'calc(100% - 48px)',
+    overflow: 'hidden',
+    textOverflow: 'ellipsis',
+    whiteSpace: 'nowrap',
     color: '#fff',
     font: '14px system-ui, sans-serif',
     textShadow: '0 0 4px #000',

@@ -15,7 +15,7 @@ test('a member that says that it records is shown until it stops or leaves', () 
   );
   assert.deepEqual([take(STOPPED, 'a'), take(STOPPED, 'a')], [STOPPED, undefined]);
   assert.equal(archives.take('eve', STOPPED, '{"id":"b"}'), undefined);
-  assert.deepEqual(archives.leave('bob'), [{ event: STOPPED, id: 'b' }]);
+  assert.deepEqual(archives.leave('bob'), [{ event: STOPPED, id: 'b', reason: 'recorderLeft' }]);
   assert.deepEqual(archives.leave('bob'), []);
 });
 

@@ -259,13 +259,25 @@ async function recordBeside() {
   globalThis.recorder = recorder;
 }
 
-test('a call is shown as recorded until the recorder leaves', { skip: LONG }, async () => {
-  const page = await visits.visit('chromium', visits.url, { flags: SLOW_CAMERA });
-  await join(page, 'Ada');
-  await page.evaluate(recordBeside);
-  await shown(page, '#recording');
-  await announced(page, 'The call is being recorded');
-  await assertAccessible(page, 'a call that is recorded');
-  await page.evaluate(() => globalThis.recorder.disconnect());
-  await page.waitForSelector('#recording', { hidden: true, timeout: CALL_MS });
-});
+function stopBeside() {
+  return globalThis.recorder.signal({ type: 'archiveStopped', data: '{"id":"a"}' });
+}
+
+test(
+  'a call is shown as recorded until the recorder says that it stopped',
+  { skip: LONG },
+  async () => {
+    const page = await visits.visit('chromium', visits.url, { flags: SLOW_CAMERA });
+    await join(page, 'Ada');
+    await page.evaluate(recordBeside);
+    await shown(page, '#recording');
+    await announced(page, 'The call is being recorded');
+    await assertAccessible(page, 'a call that is recorded');
+    await page.evaluate(() => globalThis.recorder.disconnect());
+    await announced(page, 'the recording may go on');
+    await shown(page, '#recording');
+    await page.evaluate(recordBeside);
+    await page.evaluate(stopBeside);
+    await page.waitForSelector('#recording', { hidden: true, timeout: CALL_MS });
+  },
+);

@@ -47,6 +47,8 @@ function looked() {
     people: Number(text('#people-count')),
     tiles: [...document.querySelectorAll('.tile')].map((tile) => ({
       name: text('.tile-name', tile),
+      label: tile.ariaLabel,
+      you: shownText('.tile-you', tile),
       isOwn: tile.dataset.own === 'true',
       encryption: shownText('.tile-encryption', tile),
       notice: shownText('.tile-notice', tile),
@@ -56,6 +58,7 @@ function looked() {
     })),
     participants: [...document.querySelectorAll('#participants > li')].map((li) => li.textContent),
     messages: [...document.querySelectorAll('#messages > *')].map((node) => node.textContent),
+    code: shownText('#code-digits'),
     isMicOn: one('#toggle-audio').ariaPressed === 'true',
     isCameraOn: one('#toggle-video').ariaPressed === 'true',
     href: location.href,

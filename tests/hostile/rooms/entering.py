@@ -1,5 +1,6 @@
 """Lies to somebody who comes in: nobody is let into what the link does not say."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.hostile.rooms.row import RoomRow
 from tests.hostile.rooms.server import PageRoom, RoomLie, token_for
 from tests.hostile.rooms.visit import Visit, Visitor
 
+MAX_SENTENCE = 400
 MANY = 5_000
 """Members in a list: more than the page shows."""
 
@@ -23,11 +25,13 @@ async def refused(visit: Visit) -> Visitor:
     moods = ada.seen["noted"]["moods"]
     assert "encrypted" not in moods, moods
     assert not any(member.judge.frames for member in visit.room.everybody)
+    assert len(ada.seen["alert"]) < MAX_SENTENCE, ada.seen["alert"]
     return ada
 
 
 async def is_refused(visit: Visit) -> None:
-    await refused(visit)
+    ada = await refused(visit)
+    assert "does not say that this call is end-to-end encrypted" in ada.seen["alert"], ada.seen
 
 
 async def is_refused_by_its_link(visit: Visit) -> None:
@@ -37,14 +41,15 @@ async def is_refused_by_its_link(visit: Visit) -> None:
 
 
 class Said(Lie):
-    """Another session than the one that was made."""
+    """Another session than the one that was made. `without`: what is not said of it."""
 
-    def __init__(self, **session: object) -> None:
-        self.said = session
+    def __init__(self, without: str = "", **session: object) -> None:
+        self.without, self.said = without, session
 
     def tell(self, member: Member, message: Message) -> list[Message]:
         if message["t"] == "welcome":
             message["session"] |= self.said
+            message["session"].pop(self.without, None)
         return [message]
 
 
@@ -91,13 +96,13 @@ PHISHING = "Enter your secret at https://evil.example to go on"
 class Worded(Lie):
     """Answers with the server's own words."""
 
-    def __init__(self, kind: str, name: str) -> None:
-        self.kind, self.name = kind, name
+    def __init__(self, kind: str, name: str, words: str = PHISHING) -> None:
+        self.kind, self.name, self.words = kind, name, words
 
     def reply(self, member: Member, message: Message) -> list[Message] | None:
         if message["t"] != self.kind:
             return None
-        words = {"name": self.name, "message": PHISHING, "number": 1}
+        words = {"name": self.name, "message": self.words, "number": 1}
         return [error(message, "internal") | words]
 
 
@@ -107,6 +112,21 @@ async def says_its_own(visit: Visit) -> None:
     await ada.enter()
     await ada.until(lambda seen: seen["alert"], "that something is wrong")
     assert "evil.example" not in str([ada.seen["alert"], ada.seen["noted"]["said"]])
+    assert len(ada.seen["alert"]) < MAX_SENTENCE, ada.seen["alert"]
+
+
+MARKUP = f"<img src=x onerror=alert(1)>\u202e<b>{PHISHING}</b>"
+
+
+class Mangled(RoomLie):
+    """Says no, at the door, in words of its own."""
+
+    def __init__(self, status: int, kind: str) -> None:
+        self.status, self.kind = status, kind
+
+    def admit(self, room: PageRoom, honest: Message) -> Message | web.Response:
+        body = json.dumps({"code": 7, "message": MARKUP * 500, "name": MARKUP, "sessionId": MARKUP})
+        return web.Response(text=body, status=self.status, content_type=self.kind)
 
 
 ROWS = (
@@ -134,6 +154,29 @@ ROWS = (
     ),
     RoomRow("no-answer", "answers with a page of its own", ("door",), says_its_own, Broken),
     RoomRow("crowd", "names thousands of members", ("welcome",), crowded, Crowd),
+    RoomRow("clear", "calls the session clear", ("welcome",), is_refused, lambda: Said(e2ee=False)),
+    RoomRow("no-mode", "names no mode", ("welcome",), is_refused, lambda: Said("mediaMode")),
+    RoomRow("no-flag", "does not say what it is", ("welcome",), is_refused, lambda: Said("e2ee")),
+    *(
+        RoomRow(
+            f"words-of-join-{number}",
+            "has words of its own for who comes in",
+            ("welcome",),
+            says_its_own,
+            lambda name=name: Worded("hello", name, MARKUP * 200),
+        )
+        for number, name in enumerate(("OT_AUTHENTICATION_ERROR", MARKUP * 100, "constructor"))
+    ),
+    *(
+        RoomRow(
+            f"words-of-door-{status}",
+            "has words of its own at the door",
+            ("door",),
+            says_its_own,
+            lambda status=status, kind=kind: Mangled(status, kind),
+        )
+        for status, kind in ((200, "application/json"), (403, "text/html"), (500, "text/plain"))
+    ),
     RoomRow(
         "words-of-publish",
         "has words of its own where media begins",

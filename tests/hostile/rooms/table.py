@@ -6,12 +6,18 @@ from collections.abc import Iterable
 
 from tests.hostile.drivers.audio import NullAudio
 from tests.hostile.drivers.remote import Remote
-from tests.hostile.rooms import entering, within
+from tests.hostile.rooms import entering, going, signals, within
 from tests.hostile.rooms.row import RoomRow
 from tests.hostile.rooms.server import PageServer
 from tests.hostile.rooms.visit import SCRIPT, Visit
 
-TABLE: tuple[RoomRow, ...] = (*entering.ROWS, *within.ROWS)
+TABLE: tuple[RoomRow, ...] = (
+    *signals.ROWS[:1],
+    *entering.ROWS,
+    *within.ROWS,
+    *signals.ROWS[1:],
+    *going.ROWS,
+)
 ROW_LIMIT_S = 400.0
 AT_ONCE = 2
 

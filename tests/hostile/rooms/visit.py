@@ -124,6 +124,15 @@ class Visit:
         gone = told("connectionDestroyed", connectionId=name, reason="clientDisconnected")
         self.member(visitor).write(gone)
 
+    async def cut(self, visitor: Visitor, code: int, words: bytes = b"") -> Member:
+        """Closes the WebSocket of a page, and returns whom it belonged to."""
+        member = self.member(visitor)
+        if member.socket is None:
+            raise AssertionError(f"{visitor.name} is not connected")
+        await member.socket.close(code=code, message=words)
+        self.room.lied("close")
+        return member
+
     # --- verdict -----------------------------------------------------------------------------
 
     async def faults(self) -> list[str]:

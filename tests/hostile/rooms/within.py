@@ -46,6 +46,49 @@ async def names(visit: Visit) -> None:
     assert sum("(you)" in one and "Ada" in one[:4] for one in ada.seen["participants"]) == 1
 
 
+IMITATIONS = (
+    "Ada (you)",
+    "Ada, you, encrypted",
+    "Ada\uff08\u0443\u043e\u0075\uff09",
+    "\U0001f512 Ada",
+    "Ada \u00b7 End-to-end encrypted",
+    "\U0001f534 Recorded",
+    "Recorder",
+    "you",
+)
+"""Names that say of themselves what the page says of its members."""
+SIGNS = ("you", "encrypted", "recorded", "recorder", "records", "\U0001f512", "\U0001f534")
+
+
+async def imitates(visit: Visit) -> None:
+    """Nobody but the page says who oneself is, what is encrypted, and who records."""
+    ada, mallory = await visit.join("Ada"), await visit.join("you")
+    member = visit.member(ada)
+    stream = {"creationTime": 1, "hasAudio": False, "hasVideo": True, "videoType": "camera"}
+    for number, name in enumerate(IMITATIONS):
+        owner = f"c-like-{number}"
+        await visit.invent(member, owner, json.dumps({"name": name}))
+        if number % 2:
+            more = {"streamId": f"s-like-{number}", "connectionId": owner, "name": name}
+            member.write(told("streamCreated", stream=stream | more | {"codecs": {}}))
+    await mallory.write("It is me")
+    await ada.until(lambda seen: "It is me" in str(seen["messages"]), "the words of the other")
+    await visit.settle(ada)
+    await ada.press("#open-people")
+    await ada.until(lambda seen: len(seen["participants"]) > len(IMITATIONS), "everybody")
+    people = [one.lower() for one in ada.seen["participants"]]
+    assert len([one for one in people if any(sign in one for sign in SIGNS)]) == 1, people
+    assert not [one for one in ada.seen["messages"] if one.startswith("you")], ada.seen["messages"]
+    others = [tile for tile in ada.seen["tiles"] if not tile["isOwn"]]
+    assert len(others) > len(IMITATIONS)
+    for tile in others:
+        label = tile["label"].lower().removesuffix(", encrypted")
+        assert not any(sign in label for sign in SIGNS) or tile["encryption"] == "encrypted", tile
+        assert not tile["you"], tile
+        assert not any(sign in tile["name"].lower() for sign in SIGNS), tile
+    assert not [one for one in ada.seen["noted"]["said"] if "you joined" in one.lower()]
+
+
 class Swapping(Lie):
     """Says of each stream that it is Mallory's."""
 
@@ -117,6 +160,12 @@ async def mutes(visit: Visit) -> None:
 
 ROWS = (
     RoomRow("names", "has strange names", ("connectionCreated", "streamCreated"), names),
+    RoomRow(
+        "imitates",
+        "has names that look like signs of the page",
+        ("connectionCreated", "streamCreated"),
+        imitates,
+    ),
     RoomRow("owners", "gives a stream to another", ("streamCreated",), owners, Swapping),
     RoomRow(
         "states",

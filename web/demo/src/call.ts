@@ -5,9 +5,9 @@ import { idsOf } from './lobby';
 import { Others } from './others';
 import type { OwnMedia } from './own-media';
 import { type Page, WIDGET } from './page';
-import { type Admission, enterRoom } from './rooms';
+import { type Admission, enterRoom, named } from './rooms';
 import type { Connection, Publisher, Session } from './sdk';
-import { TILE } from './state';
+import { type ArchiveChange, TILE } from './state';
 
 /** A server that is back is found within a second or two; more clients than one wait for it. */
 const FIRST_RETRY_MS = 300;
@@ -16,6 +16,7 @@ const MAX_RETRY_MS = 2_000;
 const FINAL = [
   'ROOM_UNKNOWN',
   'ROOM_ANOTHER',
+  'NOT_ENCRYPTED',
   'OT_UNSUPPORTED_BROWSER',
   'OT_INVALID_ENCRYPTION_SECRET',
 ];
@@ -60,8 +61,9 @@ export class Call {
       encryptionStateChanged: ({ newValue }) =>
         page.dispatch({ type: 'keyed', isKeyed: newValue === 'keyed' }),
       connectionCreated: ({ connection }) => this.greet(connection),
-      archiveStarted: ({ id, connection }) => this.showArchive(id, connection, true),
-      archiveStopped: ({ id, connection }) => this.showArchive(id, connection, false),
+      archiveStarted: ({ id, connection }) => this.showArchive(id, connection, 'begun'),
+      archiveStopped: ({ id, connection, reason }) =>
+        this.showArchive(id, connection, reason === 'recorderLeft' ? 'left' : 'over'),
     });
     this.session.on(`signal:${CHAT}`, ({ data, from, encrypted }) => {
       if (!encrypted || !from || this.isOwn(from)) return;
@@ -75,7 +77,7 @@ export class Call {
   }
 
   async join(): Promise<void> {
-    await this.session.connect.promise(this.choices.admission.token);
+    await this.connect(this.choices.admission.token);
     await this.publish();
     this.page.dispatch({ type: 'joined' });
   }
@@ -287,10 +289,9 @@ export class Call {
   }
 
   /** In an encrypted session the member that records says so, and no server can. */
-  private showArchive(id: string, recorder: Connection | undefined, isRunning: boolean): void {
-    if (!recorder) return;
-    const { connectionId } = recorder;
-    this.page.dispatch({ type: 'archive', id, recorder: connectionId, isRunning });
+  private showArchive(id: string, from: Connection | undefined, change: ArchiveChange): void {
+    if (!from) return;
+    this.page.dispatch({ type: 'archive', id, recorder: from.connectionId, change });
   }
 
   /** Those who come later see a raised hand, too. */
@@ -299,11 +300,24 @@ export class Call {
     this.session.signal({ type: HAND, data: '1', to: connection }).catch(() => undefined);
   }
 
+  /** A server that contradicts the encryption is no lost network: its people are told. */
+  private async connect(token: string): Promise<void> {
+    try {
+      await this.session.connect.promise(token);
+    } catch (error) {
+      throw this.isContradicted ? named('NOT_ENCRYPTED') : error;
+    }
+  }
+
+  private get isContradicted(): boolean {
+    return this.session.encryptionState === 'refused';
+  }
+
   private end(reason: string): void {
     this.others.clear();
     if (this.hasLeft || reason === 'clientDisconnected') return;
-    if (reason !== 'networkDisconnected') {
-      this.page.ended(reason);
+    if (this.isContradicted || reason !== 'networkDisconnected') {
+      this.page.ended(this.isContradicted ? 'NOT_ENCRYPTED' : reason);
       return;
     }
     this.page.dispatch({ type: 'rejoining' });
@@ -316,7 +330,7 @@ export class Call {
     try {
       const admission = await enterRoom(this.session.sessionId, this.choices.name);
       if (this.hasLeft) return;
-      await this.session.connect.promise(admission.token);
+      await this.connect(admission.token);
       await Promise.all([this.send(this.publisher), this.send(this.screen)]);
       this.page.dispatch({ type: 'resumed' });
       if (this.page.state.own.hasHand) await this.session.signal({ type: HAND, data: '1' });

@@ -1,8 +1,10 @@
 /** How a call changes. Pure: times are given, and everything of others is bounded. */
 import { withFault } from './capture';
 import { type Key, type Params, RECORDER } from './words';
-import { MAX_MESSAGE, MAX_NAME, readable } from './texts';
+import { nameOfOther } from './names';
+import { MAX_MESSAGE, readable } from './texts';
 import {
+  type Archive,
   type Happening,
   LOBBY,
   type Media,
@@ -18,6 +20,8 @@ import {
 export const MAX_PERSONS = 2_000;
 export const MAX_STREAMS = 400;
 const MAX_MESSAGES = 300;
+/** Those of recorders that are gone stay: one is enough for the sign. */
+const MAX_ARCHIVES = 100;
 /** Of the live region: what comes faster is not read. */
 const MAX_SAID = 8;
 const SPEAKING_MS = 800;
@@ -80,11 +84,11 @@ function mediaOf(state: State, key: string): Media | undefined {
   return state.streams.get(key.slice(TILE.stream('').length));
 }
 
-/** Everybody is gone; the own devices, hand and messages stay. */
+/** Everybody is gone; the own devices, hand and messages stay, and so does what was recorded. */
 function emptied(state: State): State {
-  const { persons, streams, archives } = LOBBY;
+  const { persons, streams } = LOBBY;
   const own = { ...state.own, encryption: LOBBY.own.encryption, level: LOBBY.own.level };
-  return { ...state, persons, streams, archives, own, speaker: null, isKeyed: false };
+  return { ...state, persons, streams, own, speaker: null, isKeyed: false };
 }
 
 function withoutTile(state: State, key: string): State {
@@ -146,10 +150,17 @@ function hand(state: State, { id, isRaised }: Of<'hand'>): State {
   return isRaised ? say(changed, 'said.hand', { name: person.name }) : changed;
 }
 
-/** The SDK bounds how many there are of one member. */
-function archive(state: State, { id, recorder, isRunning }: Of<'archive'>): State {
-  const others = state.archives.filter((one) => one.id !== id || one.recorder !== recorder);
-  const archives = isRunning ? [...others, { id, recorder }] : others;
+/** A server that says that the recorder is gone cannot take the sign away: only a recorder can. */
+function archive(state: State, { id, recorder, change }: Of<'archive'>): State {
+  const isRunning = change === 'begun';
+  // One that is gone may come back, as another member.
+  const isSame = (one: Archive): boolean =>
+    one.id === id && (one.recorder === recorder || one.recorder === null);
+  const others = state.archives.filter((one) => !isSame(one));
+  if (change === 'left') {
+    return say({ ...state, archives: [...others, { id, recorder: null }] }, 'said.recorderLeft');
+  }
+  const archives = isRunning ? [...others, { id, recorder }].slice(-MAX_ARCHIVES) : others;
   if (archives.length > 0 === state.archives.length > 0) return { ...state, archives };
   return say({ ...state, archives }, isRunning ? 'said.recorded' : 'said.recordedOver');
 }
@@ -171,7 +182,7 @@ function message(state: State, { from, text, now }: Of<'message'>): State {
 
 function came(state: State, { id, name, isRecorder = false }: Of<'came'>): State {
   if (state.persons.size >= MAX_PERSONS && !state.persons.has(id)) return state;
-  const shown = isRecorder ? RECORDER : readable(name, MAX_NAME);
+  const shown = isRecorder ? RECORDER : nameOfOther(name);
   const person = { name: shown, hasHand: false };
   const changed = withPerson(state, id, person);
   return state.phase === 'in' ? say(changed, 'said.joined', { name: person.name }) : changed;
@@ -186,7 +197,7 @@ function went(state: State, { id }: Of<'went'>): State {
 
 function streamCame(state: State, { id, stream }: Of<'streamCame'>): State {
   if (state.streams.size >= MAX_STREAMS) return state;
-  const added = newStream({ ...stream, name: readable(stream.name, MAX_NAME) });
+  const added = newStream({ ...stream, name: nameOfOther(stream.name) });
   const changed = { ...state, streams: withEntry(state.streams, id, added) };
   if (!stream.isScreen) return changed;
   return say(changed, 'said.shares', { name: nameOf(state, stream.owner) || added.name });

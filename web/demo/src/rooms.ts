@@ -16,8 +16,12 @@ export async function enterRoom(room: string | null, name: string): Promise<Admi
   const path = room ? `/v1/rooms/${encodeURIComponent(room)}` : '/v1/rooms';
   const response = await fetch(path, {
     method: 'POST',
+    // This door leads to rooms of this server, and to no other one.
+    redirect: 'error',
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({ name }),
+  }).catch(() => {
+    throw named('OT_CONNECT_FAILED');
   });
   const body: unknown = await response.json().catch(() => null);
   if (response.status === 404) throw named(room ? 'ROOM_UNKNOWN' : 'ROOMS_OFF');

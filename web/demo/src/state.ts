@@ -66,10 +66,14 @@ export interface Announcement {
   readonly params: Params;
 }
 
-/** One that somebody else makes; the recorder says so, not the server. */
+/** `left`: the server says that the recorder is gone. Whether it has stopped is then not known. */
+export type ArchiveChange = 'begun' | 'over' | 'left';
+
+/** One that somebody else makes; the recorder says so, not the server, and says when it is over. */
 export interface Archive {
   readonly id: string;
-  readonly recorder: string;
+  /** `null`: gone, by the server's word. */
+  readonly recorder: string | null;
 }
 
 export interface State {
@@ -114,7 +118,7 @@ export type Happening =
     }
   | { type: 'sharing'; isSharing: boolean }
   | { type: 'hand'; id: string | null; isRaised: boolean }
-  | { type: 'archive'; id: string; recorder: string; isRunning: boolean }
+  | { type: 'archive'; id: string; recorder: string; change: ArchiveChange }
   | { type: 'message'; from: string | null; text: string; now: number }
   | { type: 'panel'; panel: Panel | null }
   | { type: 'pin'; key: string | null }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { levelOf } from '../src/levels';
 import { MAX_PERSONS, MAX_STREAMS, reduce } from '../src/reduce';
-import { type Happening, LOBBY, type State, TILE } from '../src/state';
+import { type ArchiveChange, type Happening, LOBBY, type State, TILE } from '../src/state';
 import { mismatches, participantsOf, stageOf, tilesOf } from '../src/tiles';
 import { RECORDER, Words } from '../src/words';
 
@@ -241,9 +241,9 @@ test('a poor own connection is announced when it becomes so', () => {
 });
 
 test('a call is shown as recorded until the last recorder of it has ended', () => {
-  const archive = (id: string, recorder: string, isRunning = true): Happening => ({
+  const archive = (id: string, recorder: string, change: ArchiveChange = 'begun'): Happening => ({
     type: 'archive',
-    ...{ id, recorder, isRunning },
+    ...{ id, recorder, change },
   });
   const recorded = after(JOINED, came('r', ''), archive('1', 'r'));
   assert.equal(last(recorded), 'said.recorded');
@@ -252,11 +252,27 @@ test('a call is shown as recorded until the last recorder of it has ended', () =
   const twice = after(recorded, archive('2', 'r'), archive('2', 'r'));
   assert.equal(twice.archives.length, 2);
   assert.deepEqual(said(twice), said(recorded));
-  const once = after(twice, archive('1', 'r', false), archive('1', 'r', false));
+  const once = after(twice, archive('1', 'r', 'over'), archive('1', 'r', 'over'));
   assert.equal(once.archives.length, 1);
   assert.deepEqual(said(once), said(recorded));
-  assert.equal(last(after(once, archive('2', 'r', false))), 'said.recordedOver');
-  assert.deepEqual(after(once, { type: 'emptied' }).archives, []);
+  assert.equal(last(after(once, archive('2', 'r', 'over'))), 'said.recordedOver');
+});
+
+test('no server takes the sign of a recording away, by saying that the recorder is gone', () => {
+  const begun: Happening = { type: 'archive', id: '1', recorder: 'r', change: 'begun' };
+  const recorded = after(JOINED, came('r', ''), begun);
+  const left = after(recorded, { ...begun, change: 'left' }, { type: 'went', id: 'r' });
+  assert.equal(left.archives.length, 1);
+  assert.ok(said(left).includes('said.recorderLeft'));
+  const again = after(left, { type: 'rejoining' }, { type: 'resumed' });
+  assert.equal(again.archives.length, 1);
+  assert.equal(after(again, came('r', ''), begun).archives.length, 1);
+  assert.deepEqual(after(again, { ...begun, change: 'over' }).archives, []);
+  const back = after(left, came('r2', ''), { ...begun, recorder: 'r2' });
+  assert.deepEqual(back.archives, [{ id: '1', recorder: 'r2' }]);
+  assert.deepEqual(after(again, { type: 'left' }).archives, []);
+  const many = Array.from({ length: 500 }, (_, n): Happening => ({ ...begun, id: String(n) }));
+  assert.equal(after(recorded, ...many).archives.length, 100);
 });
 
 test('a recorder is called what it is, everywhere, and nobody else can be called so', () => {
@@ -264,9 +280,9 @@ test('a recorder is called what it is, everywhere, and nobody else can be called
   const recorder: Happening = { type: 'came', id: 'r', name: '', isRecorder: true };
   const state = after(JOINED, recorder, came('b', ''), came('m', RECORDER));
   const shown = tilesOf(state).map(({ name }) => words.name(name));
-  assert.deepEqual(shown, ['Ada', 'Recorder', 'Guest', 'recorder']);
+  assert.deepEqual(shown, ['Ada', 'Recorder', 'Guest', 'Guest']);
   const listed = participantsOf(state).map(({ name }) => words.name(name));
-  assert.deepEqual(listed, ['Ada', 'Recorder', 'Guest', 'recorder']);
+  assert.deepEqual(listed, ['Ada', 'Recorder', 'Guest', 'Guest']);
   const { key, params } = after(JOINED, recorder).said.at(-1) ?? {};
   assert.ok(key);
   assert.equal(words.say(key, params), 'Recorder joined');

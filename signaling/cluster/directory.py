@@ -296,7 +296,7 @@ class ClusterDirectory:
             self._homing.handle_nodes(member.nodes())
             self._act(effects)
             if self._member is member:
-                self._act(self._homing.handle_count(view.homes))
+                self._act(self._homing.handle_count(view.homes, view.epochs))
 
     async def _certified(self, member: Membership, effect: Certify) -> None:
         is_dead = await self._engine.certify(effect.incarnation, effect.seen_beat)

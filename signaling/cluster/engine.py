@@ -84,11 +84,13 @@ class Home:
 @dataclass(frozen=True, slots=True)
 class View:
     """What a beat answers. `rows`: every living node, in the order of their incarnations. Without
-    one's own row one is dead. `homes`: how many sessions the table gives to the node that beats."""
+    one's own row one is dead. `homes`: how many sessions the table gives to the node that beats;
+    `epochs` is the sum of their epochs."""
 
     timeline: int
     homes: int
     rows: tuple[NodeRow, ...]
+    epochs: int = 0
 
     def row(self, incarnation: int) -> NodeRow | None:
         return next((row for row in self.rows if row.incarnation == incarnation), None)

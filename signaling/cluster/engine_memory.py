@@ -47,7 +47,8 @@ class ClusterTable:
                 row, beat=row.beat + 1, state=beat.state, hears=beat.hears, load=beat.load
             )
         living = tuple(row for row in self.nodes() if row.state in LIVING)
-        return View(self.timeline, len(self.homes_of(beat.incarnation)), living)
+        homes = self.homes_of(beat.incarnation)
+        return View(self.timeline, len(homes), living, sum(home.epoch for home in homes))
 
     def certify(self, incarnation: int, seen_beat: int) -> bool:
         row = self._nodes.get(incarnation)

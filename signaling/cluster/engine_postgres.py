@@ -61,8 +61,9 @@ _STATEMENTS = {
             WHERE incarnation = :me AND state IN @living
             RETURNING @columns, beat)
         SELECT @timeline AS timeline,
-               (SELECT count(*) FROM cluster_homes WHERE incarnation = :me) AS homes, n.*
-        FROM (SELECT 1) AS one LEFT JOIN (
+               mine_homes.count AS homes, mine_homes.sum::text AS epochs, n.*
+        FROM (SELECT count(*), coalesce(sum(epoch), 0) AS sum
+              FROM cluster_homes WHERE incarnation = :me) AS mine_homes LEFT JOIN (
             SELECT @columns, beat FROM mine
             UNION ALL
             SELECT @columns, beat FROM cluster_nodes
@@ -179,7 +180,7 @@ class EnginePostgres:
             lambda c: c.execute(self._say["beat"], given).mappings().all()
         )
         living = tuple(_node(row) for row in rows if row["incarnation"] is not None)
-        return View(rows[0]["timeline"], rows[0]["homes"], living)
+        return View(rows[0]["timeline"], rows[0]["homes"], living, int(rows[0]["epochs"]))
 
     async def certify(self, incarnation: int, seen_beat: int) -> bool:
         given = {"other": incarnation, "seen": seen_beat}

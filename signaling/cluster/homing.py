@@ -254,9 +254,11 @@ class Homing:
         ask.step = _Step.LOOKING
         return [LookUp(session_id)]
 
-    def handle_count(self, homes: int) -> list[HomeEffect]:
-        """How many homes the table gives to this node: answers that were lost show here."""
-        wrong = homes != len(self._held) and not self._asks
+    def handle_count(self, homes: int, epochs: int) -> list[HomeEffect]:
+        """How many homes the table gives to this node, and the sum of their epochs: answers that
+        were lost show here, and claims that were given up and arrived all the same."""
+        here = sum(held.home.epoch for held in self._held.values())
+        wrong = (homes, epochs) != (len(self._held), here) and not self._asks
         self._wrong_counts = self._wrong_counts + 1 if wrong else 0
         return self.handle_audit() if self._wrong_counts > 1 else []
 
@@ -272,15 +274,20 @@ class Homing:
         return []
 
     def handle_homes(self, homes: Iterable[Home]) -> list[HomeEffect]:
-        """Claims what is held and not in the table; releases what is there and not held."""
+        """Claims what is held and not in the table; releases what is there and not held. A higher
+        epoch in the table is that of a claim of this node's own, which had been given up."""
         self._reads_homes = False
         table = {home.session_id: home for home in homes if home.incarnation == self.incarnation}
         effects: list[HomeEffect] = []
         for session_id, held in self._held.items():
             found = table.get(session_id)
-            is_same = found is not None and found.epoch == held.home.epoch
-            if not is_same and session_id not in self._asks:
+            if session_id in self._asks:
+                continue
+            if found is None or found.epoch < held.home.epoch:
                 effects += self._renew(session_id, held)
+            elif found.epoch > held.home.epoch:
+                held.home = found
+                effects.append(Reclaimed(found))
         for session_id, home in table.items():
             if session_id not in self._held and session_id not in self._asks:
                 effects += self._release(home, is_wanted=False)

@@ -150,11 +150,13 @@ async def test_of_many_who_claim_at_once_one_is_home(engine):
 async def test_a_released_home_is_nobodys_and_keeps_its_epoch_growing(engine):
     a, b = await engine.join(row("a")), await engine.join(row("b"))
     home = await engine.claim("s", PROJECT, None, a)
-    assert (await engine.beat(Beat(a))).homes == 1
+    view = await engine.beat(Beat(a))
+    assert (view.homes, view.epochs) == (1, sum(one.epoch for one in await engine.homes_of(a)))
     assert await engine.release(home)
     assert not await engine.release(home)
     assert await engine.home_of("s") is None
-    assert (await engine.beat(Beat(a))).homes == 0
+    view = await engine.beat(Beat(a))
+    assert (view.homes, view.epochs) == (0, 0)
     assert (await engine.claim("s", PROJECT, None, b)).epoch > home.epoch
 
 

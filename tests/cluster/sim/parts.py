@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from signaling.cluster.engine_memory import ClusterTable
-from signaling.cluster.homing import HomeRules
+from signaling.cluster.homing import HomeRules, Homing
 from signaling.cluster.membership import Rules
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class Mutation:
     homes: HomeRules = field(default_factory=HomeRules)
     table: type[ClusterTable] = ClusterTable
     clients_have_fences: bool = True
+    homing: type[Homing] = Homing
 
 
 class Violation(AssertionError):  # noqa: N818 - as the properties say it

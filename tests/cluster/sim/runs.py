@@ -79,6 +79,21 @@ def slow(world: World, end: float) -> None:
     world.at(end, lambda: setattr(world, "engine_slow", 1.0))
 
 
+def late(world: World, _end: float) -> None:
+    """Claims and certificates arrive seconds late, while those who asked for them die, or those
+    whom they are about wake up."""
+    world.late_until = HEALED_S
+    for after in (0.0, 2.4):
+        world.at(world.now + after, lambda: kill(world, HEALED_S))
+    freeze(world, world.now + 4.0)
+
+
+def rewind_after_kill(world: World, end: float) -> None:
+    """A fail-over that loses who took over the sessions of a node that died."""
+    kill(world, end)
+    world.at(world.now + world.random.uniform(2.0, 4.0), lambda: rewind(world, end))
+
+
 def rewind(world: World, _end: float) -> None:
     world.rewind(world.random.uniform(0.2, 3.0))
 
@@ -93,7 +108,7 @@ def leave(world: World, _end: float) -> None:
 Fault = Callable[[World, float], None]
 FAULTS: tuple[Fault, ...] = (
     kill, freeze, cut, cut_but_for_clients, cut_engine, cut_pair, cut_one_way, cut_alone, engine,
-    slow, rewind, leave,
+    slow, rewind, leave, late, rewind_after_kill,
 )  # fmt: skip
 SINGLE: tuple[Fault, ...] = (kill, cut, freeze, engine)
 

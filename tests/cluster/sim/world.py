@@ -12,7 +12,6 @@ from signaling.cluster.engine_memory import ClusterTable
 from signaling.cluster.homing import (
     Answer,
     ClaimHome,
-    Homing,
     LookUp,
     Lost,
     ReadHomes,
@@ -31,23 +30,8 @@ from signaling.cluster.membership import (
 )
 from signaling.domain.error_codes import ErrorCode
 from signaling.domain.errors import DomainError
-from tests.cluster.sim.parts import (
-    CALL_FAILS_S,
-    CLIENT_WAITS_S,
-    CLIENTS,
-    COMMAND_S,
-    GATE_WAITS_S,
-    LIMIT,
-    NODES,
-    PATIENCE_S,
-    PING_S,
-    SESSIONS,
-    TICK_S,
-    UNUSED_S,
-    Client,
-    Mutation,
-    Violation,
-)
+from tests.cluster.sim import parts
+from tests.cluster.sim.parts import Client, Mutation, Violation
 
 
 class Node:
@@ -68,13 +52,13 @@ class Node:
         self.process += 1
         self.is_up = True
         self.member: Membership | None = None
-        self.homing = Homing(0, self.world.mutation.homes)
+        self.homing = self.world.mutation.homing(0, self.world.mutation.homes)
         self.waiting: dict[str, list[Callable[[], None]]] = defaultdict(list)
         self.used_at: dict[str, float] = {}
         self.heard_at: dict[int, float] = {}
         self.forwarded: list[tuple[int, list[int], Callable[[], None]]] = []
         self.join()
-        self.later(TICK_S * self.world.random.random(), self.tick)
+        self.later(parts.TICK_S * self.world.random.random(), self.tick)
 
     def kill(self) -> None:
         self.is_up = False
@@ -101,9 +85,11 @@ class Node:
 
     # --- the engine ---------------------------------------------------------------------
 
-    def ask(self, work, answer, fail) -> None:
-        """`work(table)` at the engine; then `answer(result)` or `fail(error)` here, never both."""
+    def ask(self, work, answer, fail, way: float = 0.0) -> None:
+        """`work(table)` at the engine; then `answer(result)` or `fail(error)` here, never both.
+        `way`: how much longer than usual it is on its way there."""
         world, done = self.world, []
+        asked = world.table
 
         def once(act) -> Callable[[], None]:
             def run() -> None:
@@ -114,7 +100,8 @@ class Node:
             return run
 
         def at_engine() -> None:
-            if world.engine_away or self.is_cut_from_engine:
+            # What is on its way when the database fails over is lost with its connection.
+            if world.engine_away or self.is_cut_from_engine or world.table is not asked:
                 return
             try:
                 result = work(world.table)
@@ -127,8 +114,8 @@ class Node:
         if world.engine_away:
             self.later(0.02, once(lambda: fail(ErrorCode.STORAGE_UNAVAILABLE)))
             return
-        world.at(world.now + world.engine_delay(), at_engine)
-        self.later(CALL_FAILS_S, once(lambda: fail(ErrorCode.STORAGE_UNAVAILABLE)))
+        world.at(world.now + world.engine_delay() + way, at_engine)
+        self.later(parts.CALL_FAILS_S, once(lambda: fail(ErrorCode.STORAGE_UNAVAILABLE)))
 
     def join(self) -> None:
         row = NodeRow(name=f"n{self.index}")
@@ -167,7 +154,7 @@ class Node:
             effects = member.handle_view(view, self.now())
             self.homing.handle_nodes(member.nodes())
             self.act(effects)
-            self.act(self.homing.handle_count(view.homes))
+            self.act(self.homing.handle_count(view.homes, view.epochs))
             self.wake()
 
         def failed(_code) -> None:
@@ -186,6 +173,7 @@ class Node:
             lambda table: self.world.certify(table, effect),
             lambda done: self.certified(member, effect.incarnation, done),
             lambda _code: None,
+            self.world.way(),
         )
 
     def certified(self, member: Membership, incarnation: int, done: bool) -> None:
@@ -221,6 +209,7 @@ class Node:
             lambda table: self.world.claim(table, effect),
             lambda home: self.act(self.homing.handle_claimed(effect, home, self.now())),
             lambda code: self.act(self.homing.handle_failed(effect, code, self.now())),
+            self.world.way(),
         )
 
     def on_releasehome(self, effect: ReleaseHome) -> None:
@@ -258,15 +247,15 @@ class Node:
             self.wake()
 
     def tick(self) -> None:
-        self.later(TICK_S, self.tick)
+        self.later(parts.TICK_S, self.tick)
         if self.member is not None:
             for row in self.member.nodes():
                 if row.incarnation != self.member.incarnation:
                     self._ping(row.incarnation)
         now = self.world.now
-        for session_id in [f"s{n}" for n in range(SESSIONS)]:
+        for session_id in [f"s{n}" for n in range(parts.SESSIONS)]:
             if self.homing.held(session_id) is not None:
-                used = now - self.used_at.get(session_id, -1e9) < UNUSED_S
+                used = now - self.used_at.get(session_id, -1e9) < parts.UNUSED_S
                 if used or session_id in self.used_at:
                     self.homing.handle_occupied(session_id, self.now(), is_occupied=used)
                 if not used:
@@ -288,7 +277,7 @@ class Node:
             if incarnation not in self.heard_at:
                 self.member.handle_heard(incarnation)
             self.heard_at[incarnation] = now
-        elif incarnation in self.heard_at and now - self.heard_at[incarnation] > PING_S:
+        elif incarnation in self.heard_at and now - self.heard_at[incarnation] > parts.PING_S:
             del self.heard_at[incarnation]
             self.member.handle_lost(incarnation, self.now(), refused=False)
             self.wake()
@@ -302,7 +291,7 @@ class Node:
         session_id = client.session
         self.act(self.homing.handle_shown(session_id, client.epoch))
         again = lambda: self.take_command(client, number, until)  # noqa: E731
-        effects = self.homing.handle_wanted(session_id, "p", LIMIT, self.now())
+        effects = self.homing.handle_wanted(session_id, "p", parts.LIMIT, self.now())
         if not any(isinstance(effect, Answer) for effect in effects):
             self.waiting[session_id].append(again)
             self.act(effects)
@@ -341,11 +330,11 @@ class Node:
 
         if self.world.reaches(self, node) and node.is_up:
             node.later(0.002, at_home)
-        self.later(GATE_WAITS_S, unreachable)
+        self.later(parts.GATE_WAITS_S, unreachable)
 
     def invite(self, client: Client) -> None:
         """A node that others take for the home of a session and that does not hold it."""
-        self.act(self.homing.handle_wanted(client.session, "p", LIMIT, self.now()))
+        self.act(self.homing.handle_wanted(client.session, "p", parts.LIMIT, self.now()))
 
     def serve(self, client: Client, number: int, gate: "Node") -> bool:
         """As a home."""
@@ -375,15 +364,16 @@ class World:
         self.history: list[tuple[float, ClusterTable]] = []
         self.engine_away = False
         self.engine_slow = 1.0
+        self.late_until = 0.0
         self.cuts: set[tuple[int, int]] = set()
         self.lives: dict[int, tuple[Node, int]] = {}
         self.owners: dict[tuple[str, int], tuple[int, int]] = {}
         self.beat_at: dict[int, float] = {}
         self.certificates = self.claims = self.needless = 0
         self.nodes: list[Node] = []
-        for index in range(NODES):
+        for index in range(parts.NODES):
             self.nodes.append(Node(self, index))
-        self.clients = [Client(number) for number in range(CLIENTS)]
+        self.clients = [Client(number) for number in range(parts.CLIENTS)]
         for client in self.clients:
             self.at(1.0 + self.random.random(), lambda c=client: self.command(c))
         self.at(0.0, self.keep)
@@ -409,6 +399,12 @@ class World:
             self.table = earlier[-1].copy()
         self.table.timeline = timeline
         self.history = []
+
+    def way(self) -> float:
+        """Claims and certificates may wait on their way, in a pooler or in a socket's queue, until
+        long after who asked has given them up."""
+        most = min(6.0, self.late_until - self.now)
+        return self.random.uniform(0.0, most) if most > 0 else 0.0
 
     def engine_delay(self) -> float:
         return self.random.uniform(0.001, 0.003) * self.engine_slow
@@ -449,7 +445,7 @@ class World:
             row.incarnation == effect.me and row.state is NodeState.READY for row in table.nodes()
         ):
             raise Violation("P3: a dead node has changed something")
-        taken = sum(table.home_of(f"s{number}") is not None for number in range(SESSIONS))
+        taken = sum(table.home_of(f"s{number}") is not None for number in range(parts.SESSIONS))
         if effect.limit is not None and is_more and taken > effect.limit:
             raise Violation("P12: more sessions than the limit")
         return home
@@ -459,7 +455,7 @@ class World:
     def command(self, client: Client) -> None:
         if not client.lives:
             return
-        self.at(self.now + COMMAND_S, lambda: self.command(client))
+        self.at(self.now + parts.COMMAND_S, lambda: self.command(client))
         if client.gate is None or not client.gate.is_up:
             up = [node for node in self.nodes if node.is_up and node is not client.left]
             if not up:
@@ -468,8 +464,8 @@ class World:
         gate, number = client.gate, next(self._order)
         if client.asked == 0:
             client.asked = number
-            self.at(self.now + CLIENT_WAITS_S, lambda: self.give_up(client, gate, number))
-        gate.later(0.001, lambda: gate.take_command(client, number, self.now + PATIENCE_S))
+            self.at(self.now + parts.CLIENT_WAITS_S, lambda: self.give_up(client, gate, number))
+        gate.later(0.001, lambda: gate.take_command(client, number, self.now + parts.PATIENCE_S))
 
     def give_up(self, client: Client, gate: Node, number: int) -> None:
         if client.asked == number:

@@ -1,5 +1,7 @@
 """What a node asks of the engine for its sessions, on virtual time."""
 
+from dataclasses import replace
+
 from signaling.cluster.engine import Home, NodeRow
 from signaling.cluster.homing import (
     Answer,
@@ -126,7 +128,20 @@ def test_an_audit_claims_what_the_table_has_not_and_releases_what_only_it_has():
 
 def test_two_wrong_counts_in_a_row_are_audited():
     made = holding()
-    assert made.handle_count(2) == []
-    assert made.handle_count(1) == []
-    assert made.handle_count(2) == []
-    assert made.handle_count(2) == [ReadHomes()]
+    right = made.held("s").epoch
+    assert made.handle_count(2, right) == []
+    assert made.handle_count(1, right) == []
+    assert made.handle_count(2, right) == []
+    assert made.handle_count(2, right) == [ReadHomes()]
+
+
+def test_a_claim_that_was_given_up_and_arrived_is_the_epoch_from_then_on():
+    """As of a database that stood still: the answer that counts is older than the table."""
+    made = holding()
+    held = made.held("s")
+    late = replace(held, epoch=held.epoch + 5)
+    assert made.handle_count(1, late.epoch) == []
+    assert made.handle_count(1, late.epoch) == [ReadHomes()]
+    assert made.handle_homes([late]) == [Reclaimed(late)]
+    assert made.held("s") == late
+    assert made.handle_count(1, late.epoch) == []

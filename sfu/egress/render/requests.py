@@ -107,12 +107,12 @@ def _header(line: str) -> tuple[str, str]:
 def _authority(target: str, default_port: int | None) -> tuple[str, int]:
     try:
         parts = urlsplit(target)
-        host, port = parts.hostname, parts.port or default_port
+        host, port = (parts.hostname or "").rstrip("."), parts.port or default_port
     except ValueError:
         raise RequestError("not an address") from None
     if not host or not port or parts.username is not None or len(host) > 255:
         raise RequestError("not an address")
-    return host.rstrip("."), port
+    return host, port
 
 
 def _body_bytes(headers: Iterable[tuple[str, str]]) -> int:

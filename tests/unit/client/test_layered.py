@@ -109,6 +109,11 @@ def test_a_packet_that_is_missing_makes_no_frame(codec) -> None:
             layered.frames(codec, payloads)
 
 
+def test_an_obu_that_ends_within_its_header_is_a_format_error() -> None:
+    with pytest.raises(FormatError):
+        layered.frames("av1", [bytes.fromhex("0100052802000005")])
+
+
 @given(st.sampled_from(layered.CODECS), st.lists(st.binary(max_size=40), max_size=8))
 def test_no_payloads_are_more_than_a_format_error(codec, payloads) -> None:
     try:

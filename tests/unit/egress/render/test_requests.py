@@ -51,6 +51,8 @@ def test_a_request_goes_on_in_the_form_of_the_server_alone_on_its_connection():
         ("GET / HTTP/1.1",),
         ("GET file:///etc/passwd HTTP/1.1",),
         ("GET https://a.test/ HTTP/1.1",),
+        ("GET http://./ HTTP/1.1",),
+        ("CONNECT ..:443 HTTP/1.1",),
         ("GET ftp://a.test/ HTTP/1.1",),
         ("CONNECT a.test HTTP/1.1",),
         ("CONNECT a.test:0 HTTP/1.1",),

@@ -204,6 +204,8 @@ def _sized(obu: bytes) -> bytes:
     if obu[0] & _HAS_SIZE:
         return obu
     head = 2 if obu[0] & _HAS_EXTENSION else 1
+    if len(obu) < head:
+        raise FormatError("an OBU without the header that it announces")
     return bytes([obu[0] | _HAS_SIZE]) + obu[1:head] + _as_leb128(len(obu) - head) + obu[head:]
 
 

@@ -147,12 +147,12 @@ async def test_a_silent_client_is_taken_for_lost_and_a_pinging_one_is_not(gate):
     gone = await hello(silent)
     await hello(alive)
     async with asyncio.timeout(20):  # keep-alive runs on the wall clock
-        told = {"t": None}
-        while told["t"] != "connectionDestroyed":
+        message = {"t": None}
+        while message["t"] != "connectionDestroyed":
             await alive.send("ping")
-            told = await alive.receive()
+            message = await alive.receive()
             await asyncio.sleep(0.05)
-    assert told["connectionId"] == gone["connection"]["connectionId"]
+    assert message["connectionId"] == gone["connection"]["connectionId"]
     await alive.send("ping")
     assert (await alive.receive("pong"))["t"] == "pong"
 

@@ -36,6 +36,9 @@ use mapping_epoch::{MappingEpoch, Offsets};
 /// How many sent packets can be retransmitted.
 const HISTORY: usize = 512;
 const PICTURE_ID_MASK: u16 = 0x7FFF;
+/// The first sequence number lies in the lower half: a receiver takes the rollover counter of the
+/// first packet that it sees to be 0 (RFC 3711, section 3.3.1), and the first ones can be lost.
+const FIRST_SEQUENCE_MASK: u64 = 0x7FFF;
 
 #[derive(Clone, Copy, Debug)]
 struct Last {
@@ -141,8 +144,8 @@ impl Rewriter {
         self.stop();
         let (sequence, timestamp) = match self.last {
             None => {
-                self.first_sequence = input.sequence.0;
-                (input.sequence.0, input.timestamp)
+                self.first_sequence = input.sequence.0 & FIRST_SEQUENCE_MASK;
+                (self.first_sequence, input.timestamp)
             }
             Some(last) => {
                 let elapsed = input.now.saturating_duration_since(last.at).as_secs_f64();

@@ -133,6 +133,24 @@ fn a_muted_up_track_forwards_nothing_and_goes_on_without_a_gap() {
     assert_eq!(session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC), [10, 11]);
 }
 
+/// A receiver that misses the first packets takes the first one that it sees for the first of all
+/// (RFC 3711, section 3.3.1): after a wrap that it has not seen, it could never decrypt.
+#[test]
+fn a_subscription_begins_half_a_round_of_sequence_numbers_before_their_wrap() {
+    for first in [0, 0x7FFF, 0x8000, 0xFFFE] {
+        let mut session = opaque();
+        session.rtp(&key(first));
+        for step in 1..4 {
+            session.rtp(&delta(first.wrapping_add(step)));
+        }
+        let begun = first & 0x7FFF;
+        assert_eq!(
+            session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC),
+            [begun, begun + 1, begun + 2, begun + 3]
+        );
+    }
+}
+
 #[test]
 fn an_ssrc_reused_by_another_subscriber_continues_its_sequence_numbers() {
     let mut session = opaque();

@@ -49,10 +49,10 @@ async def test_nothing_starts_in_an_encrypted_session_whatever_it_is_told(caller
     session = await caller.create(e2ee="true")
     path = caller.path(STARTS[feature][0])
     for body in bodies(feature):
-        told = {**body, "sessionId": session}
-        status, answer = await caller.call("POST", path, json=told)
-        assert status in (400, 409), (told, status, answer)
-        assert answer["code"] == 15900 or answer["error"], (told, answer)
+        asked = {**body, "sessionId": session}
+        status, answer = await caller.call("POST", path, json=asked)
+        assert status in (400, 409), (asked, status, answer)
+        assert answer["code"] == 15900 or answer["error"], (asked, answer)
         assert "\x1b" not in str(answer), answer
         assert len(str(answer)) < 1_000, answer
     for rest in LISTS:

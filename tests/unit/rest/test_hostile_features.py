@@ -45,7 +45,7 @@ def bodies(feature: Feature):
 
 
 @pytest.mark.parametrize("feature", list(Feature))
-async def test_nothing_starts_in_an_encrypted_session_whatever_it_is_told(caller, feature):
+async def test_nothing_starts_in_an_encrypted_session_by_hostile_values(caller, feature):
     session = await caller.create(e2ee="true")
     path = caller.path(STARTS[feature][0])
     for body in bodies(feature):

@@ -8,11 +8,14 @@ interface Departures {
   readonly streams: Stream[];
 }
 
+/** Members that left whose names are kept, the last ones: a session may live for months. */
+export const MAX_DEPARTED = 10_000;
+
 export class Directory {
   private readonly connections = new Map<string, Connection>();
   private readonly streams = new Map<string, Stream>();
-  /** By the id of everybody who ever was here. */
-  private readonly data = new Map<string, string>();
+  /** The names of members that left, by id. */
+  private readonly departed = new Map<string, string>();
   /** Every name of a stream of this client: none comes to mean another one. */
   private readonly claimed = new Set<string>();
 
@@ -29,8 +32,8 @@ export class Directory {
     const { connectionId } = info;
     if (this.connections.has(connectionId)) return undefined;
     // Media and signals that decrypt are bound to the id: they must not pass under another name.
-    const data = this.data.get(connectionId) ?? info.data ?? '';
-    this.data.set(connectionId, data);
+    const data = this.departed.get(connectionId) ?? info.data ?? '';
+    this.departed.delete(connectionId);
     const connection = new Connection({ ...info, data });
     this.connections.set(connection.connectionId, connection);
     return connection;
@@ -55,7 +58,13 @@ export class Directory {
 
   removeConnection(connectionId: string): Connection | undefined {
     const connection = this.connections.get(connectionId);
+    if (!connection) return undefined;
     this.connections.delete(connectionId);
+    this.departed.set(connectionId, connection.data);
+    for (const first of this.departed.keys()) {
+      if (this.departed.size <= MAX_DEPARTED) break;
+      this.departed.delete(first);
+    }
     return connection;
   }
 

@@ -6,6 +6,7 @@ import pytest
 from sealroute_client import Session, events, session
 from sealroute_client.e2ee.secret import SessionSecret
 from sealroute_client.e2ee.signals import SignalContent, SignalEncryptor
+from sealroute_client.server_messages import MAX_DEPARTED
 
 from tests.unit.client import virtual
 
@@ -168,6 +169,22 @@ async def test_who_is_said_to_come_back_has_the_name_of_who_left(listener) -> No
         listener.one._messages.handle({"t": "connectionCreated", "connection": bob})
         listener.one._messages.handle({"t": "connectionDestroyed", **left})
     assert seen == ["Bob"] * 3
+
+
+async def test_of_those_who_left_the_last_ones_are_remembered(listener) -> None:
+    handle = listener.one._messages.handle
+    names = [str(number) for number in range(MAX_DEPARTED + 1)]
+    for name in names:
+        bob = {"connectionId": name, "creationTime": 1, "data": "before"}
+        handle({"t": "connectionCreated", "connection": bob})
+        handle({"t": "connectionDestroyed", "connectionId": name, "reason": "clientDisconnected"})
+    for name in (names[0], names[1], names[-1]):
+        bob = {"connectionId": name, "creationTime": 1, "data": "after"}
+        handle({"t": "connectionCreated", "connection": bob})
+    found = [
+        one["data"] for one in listener.one.connections.values() if one["connectionId"] in names
+    ]
+    assert found == ["after", "before", "before"]
 
 
 async def test_a_member_that_says_it_without_end_is_shown_to_make_ten(listener) -> None:

@@ -1,16 +1,21 @@
 //! The members of the session and what they publish, as the server says. Only a whole message of
 //! the server changes it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use sealroute_protocol::messages::{ConnectionInfo, StreamInfo, StreamPropertyChanged};
+
+/// Members that left whose names are kept, the last ones: a session may live for months.
+const MAX_DEPARTED: usize = 10_000;
 
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
     connections: BTreeMap<String, ConnectionInfo>,
     streams: BTreeMap<String, StreamInfo>,
-    /// What the tokens said of everybody who ever was here, by connection.
-    data: BTreeMap<String, Option<String>>,
+    /// What the tokens said of members that left, by connection.
+    departed: BTreeMap<String, Option<String>>,
+    /// Who left, in order; who came back since may be in it.
+    leavings: VecDeque<String>,
 }
 
 impl Directory {
@@ -37,12 +42,9 @@ impl Directory {
         if self.connections.contains_key(id) {
             return None;
         }
-        let data = self
-            .data
-            .entry(id.clone())
-            .or_insert_with(|| told.data.clone());
+        let data = self.departed.remove(id);
         let connection = ConnectionInfo {
-            data: data.clone(),
+            data: data.unwrap_or_else(|| told.data.clone()),
             ..told.clone()
         };
         self.connections.insert(id.clone(), connection.clone());
@@ -50,7 +52,17 @@ impl Directory {
     }
 
     pub(crate) fn remove_connection(&mut self, connection_id: &str) -> bool {
-        self.connections.remove(connection_id).is_some()
+        let Some(left) = self.connections.remove(connection_id) else {
+            return false;
+        };
+        self.departed.insert(connection_id.to_owned(), left.data);
+        self.leavings.push_back(connection_id.to_owned());
+        while self.leavings.len() > MAX_DEPARTED {
+            if let Some(first) = self.leavings.pop_front() {
+                self.departed.remove(&first);
+            }
+        }
+        true
     }
 
     /// False if it was known: whose it is never changes.
@@ -121,6 +133,29 @@ mod tests {
             assert_eq!(added.data.as_deref(), Some("Bob"));
             assert!(directory.add_connection(&told).is_none());
             assert!(directory.remove_connection("c"));
+        }
+    }
+    #[test]
+    fn of_those_who_left_the_last_ones_are_remembered() {
+        let mut directory = Directory::default();
+        for number in 0..=MAX_DEPARTED {
+            let told = ConnectionInfo {
+                connection_id: number.to_string(),
+                creation_time: 1,
+                data: Some("before".into()),
+            };
+            assert!(directory.add_connection(&told).is_some());
+            assert!(directory.remove_connection(&told.connection_id));
+        }
+        assert_eq!(directory.departed.len(), MAX_DEPARTED);
+        for (number, expected) in [(0, "after"), (1, "before"), (MAX_DEPARTED, "before")] {
+            let told = ConnectionInfo {
+                connection_id: number.to_string(),
+                creation_time: 1,
+                data: Some("after".into()),
+            };
+            let added = directory.add_connection(&told).expect("it had left");
+            assert_eq!(added.data.as_deref(), Some(expected));
         }
     }
 }

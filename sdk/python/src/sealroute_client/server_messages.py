@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sealroute_client.session import Session
 
 CHANGING: Final = ("hasAudio", "hasVideo", "hasCaptions", "videoDimensions")
+MAX_DEPARTED: Final = 10_000
+"""Members that left whose names are kept, the last ones: a session may live for months."""
 
 
 class ServerMessages:
@@ -25,8 +27,8 @@ class ServerMessages:
     def __init__(self, session: "Session") -> None:
         self._session = session
         self.signals = ReceivedSignals(session)
-        self._data: dict[str, Any] = {}
-        """What the tokens said of everybody who ever was here, by connection."""
+        self._departed: dict[str, Any] = {}
+        """What the tokens said of members that left, by connection."""
 
     def handle(self, message: Message) -> None:
         """Errors: UnexpectedServerResponse."""
@@ -116,14 +118,18 @@ class ServerMessages:
         if connection_id not in self._session.connections:
             # Media and signals that decrypt are bound to the id: a connection that comes back has
             # the name it had before.
-            data = self._data.setdefault(connection_id, connection.get("data"))
+            data = self._departed.pop(connection_id, connection.get("data"))
             connection = connection | {"data": data}
             self._session.connections[connection_id] = connection
             self._session.emit(events.ConnectionCreated(connection=connection))
 
     def _on_connection_destroyed(self, message: dict[str, Any]) -> None:
         connection_id = str(message["connectionId"])
-        if self._session.connections.pop(connection_id, None) is not None:
+        left = self._session.connections.pop(connection_id, None)
+        if left is not None:
+            self._departed[connection_id] = left.get("data")
+            while len(self._departed) > MAX_DEPARTED:
+                del self._departed[next(iter(self._departed))]
             if self._session.encryption is not None:
                 self._session.encryption.on_left(connection_id)
             self.signals.on_left(connection_id)

@@ -5,11 +5,12 @@ import json
 import time
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
 from config.load import ConfigurationError
 from config.settings import HttpSettings
 from signaling.cli.health import local_url
+from signaling.cli.straight import NOT_AN_ANSWER, open_straight
 from signaling.domain.errors import ErrorCode, NotFound, Unavailable
 from signaling.domain.projects import Project
 from signaling.domain.rest_credentials import new_rest_token
@@ -42,7 +43,7 @@ def ask(project: Project, url: str) -> Document:
     token = new_rest_token(project, int(time.time()))
     request = Request(url, headers={"X-OPENTOK-AUTH": token})  # noqa: S310 - see `server_url`
     try:
-        with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - the same
+        with open_straight(request, TIMEOUT_S) as answer:
             document: Document = json.loads(answer.read(MAX_ANSWER_BYTES))
             return document
     except HTTPError as failure:
@@ -52,7 +53,7 @@ def ask(project: Project, url: str) -> Document:
             raise Unavailable(
                 ErrorCode.INTERNAL, f"The server answered with status {failure.code}."
             ) from failure
-    except (URLError, OSError, ValueError) as failure:
+    except (URLError, OSError, *NOT_AN_ANSWER) as failure:
         raise Unavailable(
             ErrorCode.INTERNAL, "No server answers there; set its address with --url."
         ) from failure

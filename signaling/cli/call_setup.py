@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit, urlunsplit
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
 from config.load import ConfigurationError
 from signaling import administration
 from signaling.cli.call_record import CallFailure
+from signaling.cli.straight import NOT_AN_ANSWER, open_straight
 from signaling.clock import Clock
 from signaling.domain.projects import Project
 from signaling.domain.rest_credentials import new_rest_token
@@ -109,7 +110,7 @@ def _session_by_rest(project: Project, url: str, now_s: int) -> str:
         },
     )
     try:
-        with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - the same
+        with open_straight(request, TIMEOUT_S) as answer:
             return str(json.loads(answer.read(MAX_ANSWER_BYTES))[0]["session_id"])
     except HTTPError as failure:
         with failure:
@@ -119,7 +120,7 @@ def _session_by_rest(project: Project, url: str, now_s: int) -> str:
         cause = failure.reason if isinstance(failure, URLError) else failure
         reason, message = _unreached(cause)
         raise SetupError(CallFailure("signaling", "connect_failed", message, reason)) from failure
-    except (ValueError, LookupError, TypeError) as failure:
+    except (*NOT_AN_ANSWER, LookupError, TypeError) as failure:
         message = "The answer to POST /session/create is not Sealroute's"
         raise SetupError(CallFailure("session", "status", message, "status")) from failure
 

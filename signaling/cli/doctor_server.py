@@ -16,6 +16,7 @@ from config.settings import OperationsSettings, Settings
 from config.version import version
 from signaling.cli.findings import Finding
 from signaling.cli.health import ALIVE, EVERYWHERE, READY, local_url
+from signaling.cli.straight import NoRedirects
 
 TIMEOUT_S = 5
 MAX_CLOCK_DIFFERENCE_S = 30
@@ -169,7 +170,7 @@ def fetched(url: str, *, verified: bool = True) -> Answer:
     if not url.startswith(("http://", "https://")):
         raise ValueError("the URL must begin with http:// or https://")
     context = ssl.create_default_context()
-    handlers: list[BaseHandler] = [HTTPSHandler(context=context)]
+    handlers: list[BaseHandler] = [HTTPSHandler(context=context), NoRedirects()]
     if not verified:
         # The certificate is for the public host name; its own check looks at it.
         context.check_hostname = False

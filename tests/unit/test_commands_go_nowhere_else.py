@@ -30,7 +30,7 @@ class Liar(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def servers():
-    """One that a command is told to ask, and one that the first names."""
+    """One that a command is to ask, and one that the first names."""
     made = [ThreadingHTTPServer(("127.0.0.1", 0), Liar) for _ in range(2)]
     for one in made:
         one.asked, one.status = [], 200
@@ -68,7 +68,7 @@ def test_a_redirect_takes_no_credentials_elsewhere(servers, command, status):
 
 
 @pytest.mark.parametrize("status", [302, 307])
-def test_the_doctor_judges_the_server_that_it_was_told_of(servers, status):
+def test_the_doctor_judges_the_server_that_it_was_named(servers, status):
     first, second = servers
     first.status = status
     assert fetched(first.url).status == status

@@ -13,7 +13,7 @@ const SIGNS: readonly Key[] = [
 const SYMBOLS =
   /[\u{1f50f}-\u{1f513}\u{1f5dd}\u{1f6e1}\u2705\u2611\u2713\u2714\u{1f534}\u23fa\u25c9\u25cf\u2b24\u26ab\u{1f3a4}\u{1f399}\u{1f507}\u270b\u{1f590}\u{1f91a}\u{1f64b}]\ufe0f?/gu;
 /** Between what is part of a name and what only stands beside it. */
-const BREAK = /[^\p{L}\p{M}\p{N}\s.'’\u200c\u200d-]+|\s[-.]+\s|\s*-{2,}\s*/gu;
+const BREAK = /[^\u200d\u200c\p{L}\p{M}\p{N}\s.'’-]+|\s[-.]+\s|\s*-{2,}\s*/gu;
 /** Letters of other scripts that look like Latin ones, and those. */
 const ALIKE = new Map([
   ...pairs('авгдеѕіјкмнорсԛтухһѡԝу', 'abrdesijkmhopcqtyxhwwy'),

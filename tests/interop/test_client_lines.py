@@ -9,21 +9,13 @@ from sealroute_client import Session, Subscriber
 from sealroute_client.downlink import Downlink
 from sealroute_client.peers import PeerConnections
 
-from tests.served import NEEDS_THE_MEDIA_CORE, Server, until
+from tests.served import NEEDS_THE_MEDIA_CORE, until
 from tests.what_was_reported import frames_of
 
 pytestmark = [pytest.mark.interop, NEEDS_THE_MEDIA_CORE]
 
 PLAYS_S = 10.0
 NEW_FRAMES = 5
-
-
-@pytest.fixture
-async def server(tmp_path):
-    running = Server(tmp_path / "data", e2ee=True)
-    await running.start()
-    yield running
-    await running.stop()
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@
  * program. Prints what does not hold. */
 
 #include <sealroute.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int failures;
 
@@ -155,6 +157,38 @@ static void nobody_says_where_the_server_is(void) {
   otc_session_delete(session);
 }
 
+enum { ROUNDS = 100 };
+
+static atomic_int failed, begun_again;
+
+static void on_failed(otc_session *session, void *user_data, const char *text,
+                      enum otc_session_error_code code) {
+  (void)user_data;
+  CHECK(text[0] != '\0' && code != 0);
+  if (atomic_fetch_add(&failed, 1) < ROUNDS && otc_session_connect(session, "token") == OTC_SUCCESS)
+    atomic_fetch_add(&begun_again, 1);
+}
+
+static void never(otc_session *session, void *user_data) {
+  (void)session;
+  (void)user_data;
+  CHECK(!"connected, or disconnected");
+}
+
+/* Also in the callback that hears of the failure. */
+static void who_was_not_let_in_may_connect_again(void) {
+  struct otc_session_callbacks callbacks = {0};
+  callbacks.on_error = on_failed;
+  callbacks.on_connected = callbacks.on_disconnected = never;
+  CHECK(otc_set_server_url("http://127.0.0.1:9") == OTC_SUCCESS);
+  otc_session *session = otc_session_new("key", "session", &callbacks);
+  CHECK(otc_session_connect(session, "token") == OTC_SUCCESS);
+  for (int wait = 0; wait < 3000 && atomic_load(&failed) <= ROUNDS; wait++) usleep(10000);
+  usleep(200000); /* for one too many */
+  CHECK(atomic_load(&failed) == ROUNDS + 1 && atomic_load(&begun_again) == ROUNDS);
+  CHECK(otc_session_delete(session) == OTC_SUCCESS);
+}
+
 static void pictures_have_the_bytes_of_their_size(void) {
   uint8_t buffer[64 * 48 * 4];
   memset(buffer, 90, sizeof buffer);
@@ -263,6 +297,7 @@ int main(void) {
   null_is_refused_everywhere();
   what_was_deleted_is_refused();
   nobody_says_where_the_server_is();
+  who_was_not_let_in_may_connect_again();
   pictures_have_the_bytes_of_their_size();
   what_is_refused_is_logged_where_it_is_wanted();
   a_device_is_asked_for_nothing_while_nobody_is_heard();

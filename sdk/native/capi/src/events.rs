@@ -20,6 +20,7 @@ impl Session {
             Event::Connected => self.on_connected(),
             Event::Disconnected { .. } => self.on_disconnected(),
             Event::Error(error) => self.on_error(&error),
+            Event::Failed(error) => self.on_failed(&error),
             Event::Reconnecting => self.call(SessionCallbacks::on_reconnection_started),
             Event::Reconnected { .. } => {
                 self.learn_own();
@@ -171,17 +172,20 @@ impl Session {
     }
 
     fn on_error(&self, error: &SessionError) {
-        let is_joined = self.lock().is_connected;
-        if !is_joined
-            && self
-                .client()
-                .is_ok_and(|client| client.connection_id().is_err())
-        {
-            // Nothing was joined, and nothing will be: it may connect again.
-            self.lock().refusal = Some(error.clone());
-        }
         let text = c_text(&error.to_string());
         self.call(|call, own| call.on_error(own, text.as_ptr(), number(error)));
+    }
+
+    fn on_failed(&self, error: &SessionError) {
+        {
+            let mut state = self.lock();
+            if !state.is_connected {
+                // Nothing was joined, and nothing will be: its program may connect again, also
+                // from the callback that hears of it.
+                state.refusal = Some(error.clone());
+            }
+        }
+        self.on_error(error);
     }
 
     // --- the others ---------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ pub(crate) fn failure(failure: &SessionError) {
 pub(crate) fn event(event: &Event) {
     let members = match event {
         Event::Error(error)
+        | Event::Failed(error)
         | Event::PublicationError { error, .. }
         | Event::SubscriptionError { error, .. } => {
             failure(error);

@@ -41,6 +41,7 @@ struct Run {
     folder: Option<PathBuf>,
     publication: Option<PublicationId>,
     code: u8,
+    is_connected: bool,
     is_mismatched: bool,
 }
 
@@ -73,6 +74,7 @@ pub(crate) fn run(arguments: Arguments) -> u8 {
         folder,
         publication: None,
         code: EXIT_CLEAN,
+        is_connected: false,
         is_mismatched: false,
     };
     let end = arguments.duration.map(|duration| Instant::now() + duration);
@@ -123,23 +125,28 @@ impl Run {
     fn on_event(&mut self, event: &Event) -> bool {
         match event {
             Event::Connected => {
+                self.is_connected = true;
                 self.on_connected();
                 return true;
             }
-            Event::Error(error) | Event::PublicationError { error, .. } => self.fail(error),
+            Event::Error(error) | Event::Failed(error) | Event::PublicationError { error, .. } => {
+                self.fail(error);
+            }
             Event::EncryptionSecretMismatch { .. } => self.is_mismatched = true,
             Event::EncryptionSecretMatch { .. } => self.is_mismatched = false,
             _ => {}
         }
         output::event(event);
         match event {
-            Event::StreamReceived(stream) => self.record(&stream.stream_id),
-            Event::Disconnected { .. } => return false,
-            // Nothing was joined, and nothing will be.
-            Event::Error(_) if self.client.connection_id().is_err() => return false,
-            _ => {}
+            Event::StreamReceived(stream) => {
+                self.record(&stream.stream_id);
+                true
+            }
+            Event::Disconnected { .. } => false,
+            // `Disconnected` follows where anything was joined.
+            Event::Failed(_) => self.is_connected,
+            _ => true,
         }
-        true
     }
 
     fn on_connected(&mut self) {

@@ -149,8 +149,10 @@ pub enum Event {
         /// As the server has them, or `trustRefused`.
         reason: &'static str,
     },
-    /// Something is wrong, and it goes on, or `Disconnected` follows.
+    /// Something is wrong, and the session goes on.
     Error(SessionError),
+    /// It is over by that: `Disconnected` follows if it was joined, and nothing otherwise.
+    Failed(SessionError),
     /// Somebody joined.
     ConnectionCreated(ConnectionInfo),
     /// Somebody left.
@@ -273,6 +275,7 @@ impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Error(error) => write!(f, "Error({})", error.code()),
+            Self::Failed(error) => write!(f, "Failed({})", error.code()),
             Self::PublicationError { error, .. } => write!(f, "PublicationError({})", error.code()),
             Self::SubscriptionError { error, .. } => {
                 write!(f, "SubscriptionError({})", error.code())
@@ -292,6 +295,7 @@ impl Event {
             Self::Reconnected { .. } => "sessionReconnected",
             Self::Disconnected { .. } => "sessionDisconnected",
             Self::Error(_) => "error",
+            Self::Failed(_) => "failed",
             Self::ConnectionCreated(_) => "connectionCreated",
             Self::ConnectionDestroyed { .. } => "connectionDestroyed",
             Self::StreamReceived(_) => "streamCreated",

@@ -320,7 +320,7 @@ impl Session {
             return false;
         };
         if !self.is_over {
-            self.tell(Event::Error(refusal));
+            self.tell(Event::Failed(refusal));
             self.say_goodbye(now);
             self.end("trustRefused");
         }

@@ -5,6 +5,7 @@ use sealroute_protocol::messages::{
     MuteForced, NotEncrypted, SignalReceived, SubscribedLayersChanged, Welcome,
 };
 use sealroute_protocol::{ClientMessage, Said, ServerMessage};
+use sealroute_rules::FINAL_CLOSES;
 
 use crate::test_server::{
     Bed, OPUS, OTHER, OWN, STREAM, announced, encrypted_by_other, hint, key, ms, sdp, welcome,
@@ -32,6 +33,34 @@ fn a_client_joins_says_which_secret_it_holds_and_learns_who_is_there() {
     assert_eq!(bed.kinds(), ["bye"]);
     assert_eq!(bed.names(), ["sessionDisconnected"]);
     assert!(bed.session.is_over());
+}
+
+#[test]
+fn what_ends_a_session_is_told_once_and_who_was_not_connected_is_not_disconnected() {
+    let finals = FINAL_CLOSES.iter().map(|one| Some(one.0));
+    for code in finals.chain([None, Some(1013)]) {
+        let mut bed = Bed::new(Some(1));
+        bed.open();
+        bed.session.on_socket_closed(code, "gone", bed.now);
+        bed.drain();
+        assert_eq!(bed.names(), ["failed"], "{code:?}");
+    }
+    for &(code, error) in FINAL_CLOSES {
+        let mut bed = Bed::keyed(1);
+        bed.names();
+        bed.session.on_socket_closed(Some(code), "gone", bed.now);
+        bed.drain();
+        let disconnected = "sessionDisconnected";
+        let expected = match error {
+            Some(_) => vec!["failed", disconnected],
+            None => vec![disconnected],
+        };
+        assert_eq!(bed.names(), expected, "{code}");
+    }
+    let mut bed = Bed::new(Some(1));
+    bed.open();
+    bed.welcome(&welcome(false));
+    assert_eq!(bed.names(), ["failed"]);
 }
 
 #[test]

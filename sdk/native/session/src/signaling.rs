@@ -85,7 +85,7 @@ impl Session {
                 Step::Open => self.push(Effect::OpenSocket),
                 Step::GiveUp => {
                     let text = "The server could not be reached again; join again later";
-                    self.tell(Event::Error(SessionError::ConnectFailed(text)));
+                    self.tell(Event::Failed(SessionError::ConnectFailed(text)));
                     self.end("networkDisconnected");
                 }
             }
@@ -118,7 +118,7 @@ impl Session {
             resume: self.resume.clone(),
         });
         if let Err(error) = self.ask(hello, Asked::Hello, now) {
-            self.tell(Event::Error(error));
+            self.tell(Event::Failed(error));
             self.end("trustRefused");
         }
     }
@@ -133,8 +133,13 @@ impl Session {
             self.on_socket_lost(why, now);
             return;
         };
-        if let Some(error) = error {
-            self.tell(Event::Error(SessionError::Closed(error)));
+        match error {
+            Some(error) => self.tell(Event::Failed(SessionError::Closed(error))),
+            // `Disconnected` says it to who has joined.
+            None if !self.has_joined => {
+                self.tell(Event::Failed(SessionError::ConnectFailed(why)));
+            }
+            None => {}
         }
         self.end("forceDisconnected");
     }
@@ -145,7 +150,7 @@ impl Session {
         }
         self.forget(|asked| matches!(asked, Asked::Hello));
         if self.recovery.on_lost(self.random, now) {
-            self.tell(Event::Error(SessionError::ConnectFailed(why)));
+            self.tell(Event::Failed(SessionError::ConnectFailed(why)));
             self.end("networkDisconnected");
         }
     }
@@ -267,7 +272,7 @@ impl Session {
             self.recovery.on_refused(&code, self.random, now)
         };
         if is_end {
-            self.tell(Event::Error(error));
+            self.tell(Event::Failed(error));
             self.end("networkDisconnected");
         }
     }
@@ -276,7 +281,7 @@ impl Session {
 
     fn on_welcome(&mut self, welcome: &Welcome, now: Duration) {
         if let Err(error) = self.judge(welcome) {
-            self.tell(Event::Error(error));
+            self.tell(Event::Failed(error));
             self.is_up = true;
             self.say_goodbye(now);
             self.end("trustRefused");
@@ -293,7 +298,9 @@ impl Session {
         self.recovery
             .on_welcome(welcome.keep_alive_ms, welcome.grace_ms, now);
         if self.join_encryption(welcome).is_err() {
-            self.tell(Event::Error(SessionError::EncryptionFailed));
+            // Who was never connected is not disconnected.
+            self.has_joined = !is_first;
+            self.tell(Event::Failed(SessionError::EncryptionFailed));
             self.end("encryptionFailed");
             return;
         }

@@ -190,6 +190,7 @@ impl Bed {
     pub(crate) fn codes(&mut self) -> Vec<String> {
         let errors = self.events.drain(..).filter_map(|event| match event {
             Event::Error(error)
+            | Event::Failed(error)
             | Event::PublicationError { error, .. }
             | Event::SubscriptionError { error, .. } => Some(error.code().to_owned()),
             _ => None,

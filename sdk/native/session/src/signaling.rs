@@ -135,7 +135,7 @@ impl Session {
         };
         match error {
             Some(error) => self.tell(Event::Failed(SessionError::Closed(error))),
-            // `Disconnected` says it to who has joined.
+            // A client that has joined hears of it by `Disconnected`.
             None if !self.has_joined => {
                 self.tell(Event::Failed(SessionError::ConnectFailed(why)));
             }

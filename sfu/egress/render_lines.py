@@ -43,7 +43,7 @@ class RenderLine(Struct, tag_field="line", tag="render", frozen=True):
 
 
 class ShowLine(Struct, tag_field="line", tag="show", frozen=True):
-    """To a process that waits: the page is to be shown."""
+    """To a process that waits: show the page."""
 
 
 class ShowingLine(Struct, tag_field="line", tag="showing", frozen=True):

@@ -15,7 +15,7 @@ from signaling.rest.call import Elsewhere, ListedElsewhere
 from signaling.rest.homeward import LIST_S, Homeward, Other
 
 PAGE = 1_000
-_READER = msgspec.json.Decoder(replies.LiveSessions)
+_decoder = msgspec.json.Decoder(replies.LiveSessions)
 
 
 def elsewhere_of(homeward: Homeward | None, request: Forwarded | None) -> Elsewhere | None:
@@ -49,7 +49,7 @@ async def _of_one(other: Other, request: Forwarded, wanted: int) -> replies.Live
                 items += page.items
                 if not page.items or len(items) >= min(wanted, page.count):
                     return replies.LiveSessions(page.count, tuple(items))
-    except (DomainError, TimeoutError, msgspec.MsgspecError):
+    except (DomainError, TimeoutError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -62,4 +62,4 @@ async def _page(
     answer = await other.ask(replace(request, target=str(target)))
     if answer is None or answer.status != 200:
         return None
-    return _READER.decode(answer.body)
+    return _decoder.decode(answer.body)

@@ -30,7 +30,7 @@ class Liar(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def servers():
-    """One that a command is to ask, and one that the first names."""
+    """One that a command asks, and one that the first names."""
     made = [ThreadingHTTPServer(("127.0.0.1", 0), Liar) for _ in range(2)]
     for one in made:
         one.asked, one.status = [], 200

@@ -14,7 +14,7 @@ pub(crate) struct Directory {
     streams: BTreeMap<String, StreamInfo>,
     /// What the tokens said of members that left, by connection.
     departed: BTreeMap<String, Option<String>>,
-    /// Who left, in order; who came back since may be in it.
+    /// Who left, in order.
     leavings: VecDeque<String>,
 }
 
@@ -43,6 +43,9 @@ impl Directory {
             return None;
         }
         let data = self.departed.remove(id);
+        if data.is_some() {
+            self.leavings.retain(|one| one != id);
+        }
         let connection = ConnectionInfo {
             data: data.unwrap_or_else(|| told.data.clone()),
             ..told.clone()
@@ -157,5 +160,21 @@ mod tests {
             let added = directory.add_connection(&told).expect("it had left");
             assert_eq!(added.data.as_deref(), Some(expected));
         }
+    }
+
+    #[test]
+    fn who_comes_and_goes_all_the_time_drives_nobody_out() {
+        let mut directory = Directory::default();
+        for number in [0, 1].into_iter().chain([1; MAX_DEPARTED]) {
+            let told = ConnectionInfo {
+                connection_id: number.to_string(),
+                creation_time: 1,
+                data: Some("before".into()),
+            };
+            assert!(directory.add_connection(&told).is_some());
+            assert!(directory.remove_connection(&told.connection_id));
+        }
+        assert_eq!(directory.leavings, ["0", "1"]);
+        assert_eq!(directory.departed.len(), 2);
     }
 }
